@@ -1,0 +1,5 @@
+//! Proteus: deep transformation-invariant clustering (Monnier, Groueix and Aubry, NeurIPS 2020)
+//! on a compute engine written for it by hand.
+
+pub mod data;
+pub mod metrics;
