@@ -1,0 +1,244 @@
+//! The operations: the common language of the two engines.
+
+/// How rows of a batch find their row in a shared operand (prototypes, head weights).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rows {
+    /// Row r uses row r.
+    Own,
+    /// Row r uses row r mod S, where S is the number of rows of the shared operand: rows are laid out
+    /// image by image, prototypes fastest.
+    Each,
+    /// Row r uses row `index[r]`; the index is the last input of the operation.
+    Selected,
+}
+
+/// What bilinear sampling reads outside the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Padding {
+    /// The nearest pixel; the gradient of a clamped coordinate is zero.
+    Border,
+    /// Zero.
+    Zeros,
+}
+
+/// Stride and padding of a convolution, the same in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvSpec {
+    /// Step between windows in pixels.
+    pub stride: usize,
+    /// Zero pixels added on every side.
+    pub pad: usize,
+}
+
+impl ConvSpec {
+    /// Extent of the output for an input of `size` pixels and a window of `kernel` pixels.
+    pub fn out(&self, size: usize, kernel: usize) -> usize {
+        assert!(
+            size + 2 * self.pad >= kernel,
+            "a window of {kernel} does not fit {size} pixels padded by {}",
+            self.pad
+        );
+        (size + 2 * self.pad - kernel) / self.stride + 1
+    }
+}
+
+/// One operation. Comments give inputs and outputs: lower-case names are tensors, `->` separates inputs
+/// from outputs, `=>` marks outputs that are persistent and updated in place. Leading extents written R
+/// or S may be several dimensions; only their product counts. "index" is present with [`Rows::Selected`] only.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// data u8 [N,C,H,W], order u32 [N], clock u32 [2] -> x [B,C,H,W] = data[order[clock[0] + b]] / 255.
+    GatherImages,
+    /// -> y, every element equal to `value`.
+    Fill {
+        /// The value.
+        value: f32,
+    },
+    /// x -> y, a copy.
+    Copy,
+    /// a, b -> a + b.
+    Add,
+    /// x -> max(x, 0).
+    Relu,
+    /// y (output of `Relu`), dy -> dx = dy where y > 0, else 0.
+    ReluGrad,
+    /// x [B,Ci,H,W], w [Co,Ci,kh,kw] -> y [B,Co,H',W'], correlation as in deep learning.
+    Conv2d(ConvSpec),
+    /// dy [B,Co,H',W'], w [Co,Ci,kh,kw] -> dx [B,Ci,H,W].
+    Conv2dGradInput(ConvSpec),
+    /// x [B,Ci,H,W], dy [B,Co,H',W'] -> dw [Co,Ci,kh,kw].
+    Conv2dGradWeight(ConvSpec),
+    /// x [B,C,H,W] -> mean [C], variance [C] (biased, over B,H,W).
+    BatchNormStats,
+    /// mean [C], variance [C] => running_mean [C], running_variance [C]:
+    /// r = (1 - momentum) r + momentum s, with the variance scaled by n/(n-1) first.
+    RunningStats {
+        /// Weight of the new statistics.
+        momentum: f32,
+        /// Number of values behind the statistics, n = B H W.
+        count: usize,
+    },
+    /// x [B,C,H,W], mean [C], variance [C], gamma [C], beta [C] -> y = gamma (x - mean) / sqrt(variance + eps) + beta.
+    BatchNorm {
+        /// Added to the variance.
+        eps: f32,
+        /// Whether mean and variance are those of x itself; decides the form of the gradient.
+        batch_stats: bool,
+    },
+    /// x, dy [B,C,H,W], mean [C], variance [C] -> dgamma [C] = sum dy xhat, dbeta [C] = sum dy.
+    BatchNormGradParams {
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// x, dy [B,C,H,W], mean, variance, gamma, dgamma, dbeta [C] -> dx. With batch statistics
+    /// dx = gamma inv_std (dy - dbeta/n - xhat dgamma/n), otherwise dx = gamma inv_std dy.
+    BatchNormGradInput {
+        /// Added to the variance.
+        eps: f32,
+        /// As in `BatchNorm`.
+        batch_stats: bool,
+    },
+    /// x [B,C,H,W] -> y [B,C2,ceil(H/s),ceil(W/s)]: every s-th pixel, the channels centred between
+    /// (C2-C)/2 zero channels on each side (option A of He et al.).
+    Shortcut {
+        /// Step between pixels.
+        stride: usize,
+    },
+    /// dy [B,C2,H',W'] -> dx [B,C,H,W], the transpose of `Shortcut`.
+    ShortcutGrad {
+        /// Step between pixels.
+        stride: usize,
+    },
+    /// x [B,C,H,W] -> y [B,C], mean over pixels.
+    GlobalAvgPool,
+    /// dy [B,C] -> dx [B,C,H,W] = dy / (H W).
+    GlobalAvgPoolGrad,
+    /// x [R,I], w [S,O,I], b [S,O] (, index [R]) -> y [R,O] = w x + b with the row's own w and b. `Rows::Each` with
+    /// S = 1 is the plain layer.
+    Linear(Rows),
+    /// dy [R,O], w [S,O,I] (, index [R]) -> dx [R,I].
+    LinearGradInput(Rows),
+    /// x [R,I], dy [R,O] (, index [R]) -> dw [S,O,I], db [S,O].
+    LinearGradWeight(Rows),
+    /// beta [R,6] -> grid [R,H,W,2] = (x,y) of theta (u,v,1), theta = identity + beta as a 2x3 matrix, (u,v) the pixel
+    /// centres u = (2j+1)/W - 1, v = (2i+1)/H - 1.
+    AffineGrid,
+    /// dgrid [R,H,W,2] -> dbeta [R,6].
+    AffineGridGrad,
+    /// image [S,C,Hs,Ws], grid [R,H,W,2] (, index [R]) -> y [R,C,H,W], bilinear, positions ((g+1) size - 1)/2.
+    GridSample(Padding, Rows),
+    /// grid [R,H,W,2], dy [R,C,H,W] -> dimage [R,C,Hs,Ws], one image per row; `SumRows` brings shared images together.
+    GridSampleGradImage(Padding),
+    /// image [S,C,Hs,Ws], grid [R,H,W,2], dy [R,C,H,W] (, index [R]) -> dgrid [R,H,W,2].
+    GridSampleGradGrid(Padding, Rows),
+    /// x [R,n] (, index [R]) -> y [S,n], y[s] = sum of the rows that use s, in ascending order.
+    SumRows(Rows),
+    /// x [B,n], t [S,n] (, weights [n]) (, index [R]) -> d [B,J], R = B J rows: d[b,j] = mean over n of weights (x[b] - t[row])^2.
+    SquaredDistance {
+        /// Row of t for each of the R distances.
+        rows: Rows,
+        /// Whether there are pixel weights.
+        weighted: bool,
+    },
+    /// x [B,n], t [S,n], dd [B,J] (, weights [n]) (, index [R]) -> dt [R,n] = 2/n weights (t[row] - x[b]) dd[b,j], one per row.
+    SquaredDistanceGrad {
+        /// Row of t for each of the R distances.
+        rows: Rows,
+        /// Whether there are pixel weights.
+        weighted: bool,
+    },
+    /// d [B,K] -> m [B], argmin u32 [B]; the first of equals.
+    MinRow,
+    /// dm [B], argmin [B] -> dd [B,K], zero but at the minimum.
+    MinRowGrad,
+    /// x -> y [1] = scale * sum of x.
+    Sum {
+        /// Factor.
+        scale: f32,
+    },
+    /// dy [1] -> dx, every element scale * dy.
+    SumGrad {
+        /// Factor.
+        scale: f32,
+    },
+    /// gradient [n], schedule [T,G,2], clock u32 [2] => parameter [n], m [n], v [n]. With g = gradient + decay * parameter,
+    /// m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, parameter -= a m / (sqrt(v) c + eps), where
+    /// (a, c) = schedule[clock[1], group] = (lr / (1 - b1^t), 1 / sqrt(1 - b2^t)).
+    Adam {
+        /// Column of the schedule.
+        group: usize,
+        /// Decay of the first moment.
+        beta1: f32,
+        /// Decay of the second moment.
+        beta2: f32,
+        /// Added to the denominator.
+        eps: f32,
+        /// L2 weight decay, added to the gradient.
+        weight_decay: f32,
+    },
+    /// x [1], clock u32 [2] => history [T]: history[clock[1]] = x.
+    Record,
+    /// x [B,w] (f32 or u32), clock u32 [2] => all [N,w]: all[clock[0] + b] = x[b].
+    StoreRows,
+    /// index u32 [B] => counts u32 [K]: counts[index[b]] += 1.
+    Count,
+    /// => clock u32 [2]: clock[0] += images, clock[1] += 1.
+    Advance {
+        /// Images of the step.
+        images: usize,
+    },
+}
+
+impl Op {
+    /// Name of the kernel that computes it: the name of the WGSL file, of the CPU twin and of the label.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::GatherImages => "gather_images",
+            Op::Fill { .. } => "fill",
+            Op::Copy => "copy",
+            Op::Add => "add",
+            Op::Relu => "relu",
+            Op::ReluGrad => "relu_grad",
+            Op::Conv2d(_) => "conv2d",
+            Op::Conv2dGradInput(_) => "conv2d_grad_input",
+            Op::Conv2dGradWeight(_) => "conv2d_grad_weight",
+            Op::BatchNormStats => "batch_norm_stats",
+            Op::RunningStats { .. } => "running_stats",
+            Op::BatchNorm { .. } => "batch_norm",
+            Op::BatchNormGradParams { .. } => "batch_norm_grad_params",
+            Op::BatchNormGradInput { .. } => "batch_norm_grad_input",
+            Op::Shortcut { .. } => "shortcut",
+            Op::ShortcutGrad { .. } => "shortcut_grad",
+            Op::GlobalAvgPool => "global_avg_pool",
+            Op::GlobalAvgPoolGrad => "global_avg_pool_grad",
+            Op::Linear(_) => "linear",
+            Op::LinearGradInput(_) => "linear_grad_input",
+            Op::LinearGradWeight(_) => "linear_grad_weight",
+            Op::AffineGrid => "affine_grid",
+            Op::AffineGridGrad => "affine_grid_grad",
+            Op::GridSample(..) => "grid_sample",
+            Op::GridSampleGradImage(_) => "grid_sample_grad_image",
+            Op::GridSampleGradGrid(..) => "grid_sample_grad_grid",
+            Op::SumRows(_) => "sum_rows",
+            Op::SquaredDistance { .. } => "squared_distance",
+            Op::SquaredDistanceGrad { .. } => "squared_distance_grad",
+            Op::MinRow => "min_row",
+            Op::MinRowGrad => "min_row_grad",
+            Op::Sum { .. } => "sum",
+            Op::SumGrad { .. } => "sum_grad",
+            Op::Adam { .. } => "adam",
+            Op::Record => "record",
+            Op::StoreRows => "store_rows",
+            Op::Count => "count",
+            Op::Advance { .. } => "advance",
+        }
+    }
+
+    /// Whether the outputs are persistent tensors that the operation reads as well as writes.
+    pub fn updates(&self) -> bool {
+        matches!(
+            self,
+            Op::RunningStats { .. } | Op::Adam { .. } | Op::Record | Op::StoreRows | Op::Count | Op::Advance { .. }
+        )
+    }
+}

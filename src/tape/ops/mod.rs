@@ -1,0 +1,72 @@
+//! The op table: one file per family, each with shape rules (the recording methods), adjoints and costs.
+
+mod bookkeeping;
+mod conv;
+mod distance;
+mod elementwise;
+mod linear;
+mod norm;
+mod pool;
+mod sample;
+
+pub use bookkeeping::AdamSpec;
+
+use super::op::Op;
+use super::program::Call;
+use super::record::{Node, Tape, Var};
+use super::reverse::TapeError;
+use super::tensor::Shape;
+
+/// Gradients of a node's outputs; an output that nothing depends on has none.
+type Incoming<'a> = &'a [Option<Var>];
+
+/// Appends the adjoint of `node` for its input number `input` and returns that input's gradient; `None` if it is
+/// identically zero. An adjoint always consumes the incoming gradients: a constant Jacobian would be right only when
+/// the operation happens to be the loss.
+pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) -> Result<Option<Var>, TapeError> {
+    let gradient = match node.op {
+        Op::Copy | Op::Add | Op::Relu | Op::Sum { .. } => elementwise::adjoint(tape, node, input, dy),
+        Op::Conv2d(_) => conv::adjoint(tape, node, input, dy),
+        Op::BatchNorm { .. } => norm::adjoint(tape, node, input, dy),
+        // The gradient through batch statistics is part of BatchNormGradInput.
+        Op::BatchNormStats => return Ok(None),
+        Op::Shortcut { .. } | Op::GlobalAvgPool => pool::adjoint(tape, node, input, dy),
+        Op::Linear(_) => linear::adjoint(tape, node, input, dy),
+        Op::AffineGrid | Op::GridSample(..) => sample::adjoint(tape, node, input, dy),
+        Op::SquaredDistance { .. } | Op::MinRow => distance::adjoint(tape, node, input, dy),
+        _ => None,
+    };
+    match gradient {
+        None => Err(TapeError::NotDifferentiable { op: node.op.name(), input }),
+        some => Ok(some),
+    }
+}
+
+/// Floating-point operations of a call; a multiply-add counts two, a transcendental one.
+pub(super) fn flops(call: &Call) -> u64 {
+    let out = call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
+    let first = call.inputs.first().map_or(0, |o| o.shape.len()) as u64;
+    match call.op {
+        Op::Conv2d(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => conv::flops(call),
+        Op::Linear(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => linear::flops(call),
+        Op::BatchNormStats => 5 * first,
+        Op::BatchNorm { .. } => 2 * first,
+        Op::BatchNormGradParams { .. } => 5 * first,
+        Op::BatchNormGradInput { .. } => 6 * first,
+        Op::AffineGrid | Op::AffineGridGrad => 4 * out.max(first),
+        Op::GridSample(..) => 8 * out + 12 * call.inputs[1].shape.len() as u64 / 2,
+        Op::GridSampleGradImage(_) => 8 * call.inputs[1].shape.len() as u64,
+        Op::GridSampleGradGrid(..) => 12 * call.inputs[2].shape.len() as u64,
+        Op::SquaredDistance { .. } => 3 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64,
+        Op::SquaredDistanceGrad { .. } => 3 * out,
+        Op::Adam { .. } => 14 * out,
+        Op::GatherImages | Op::Add | Op::Relu | Op::ReluGrad => out,
+        Op::GlobalAvgPool | Op::GlobalAvgPoolGrad | Op::SumRows(_) | Op::Sum { .. } | Op::MinRow => first.max(out),
+        _ => 0,
+    }
+}
+
+/// Panics unless two shapes are equal.
+fn same(op: &str, a: &Shape, b: &Shape) {
+    assert_eq!(a, b, "{op}: shapes differ");
+}

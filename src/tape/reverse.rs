@@ -1,0 +1,96 @@
+//! Reverse-mode differentiation: adjoint operations appended to the tape.
+
+use super::ops;
+use super::record::{Source, Tape, Var};
+use super::tensor::Dtype;
+
+/// What can go wrong when a tape is differentiated.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TapeError {
+    /// A gradient was asked through an operation that has none for that input.
+    #[error("'{op}' has no derivative with respect to its input {input}")]
+    NotDifferentiable {
+        /// Name of the operation.
+        op: &'static str,
+        /// Position of the input.
+        input: usize,
+    },
+    /// The loss is not a single f32 number.
+    #[error("a gradient needs a loss of one f32 element, not {elements} of {dtype:?}")]
+    NotScalar {
+        /// Number of elements.
+        elements: usize,
+        /// Their type.
+        dtype: Dtype,
+    },
+}
+
+impl Tape {
+    /// Gradients of the scalar `loss` with respect to `wrt`, in their order; `None` where the loss does not depend on it.
+    ///
+    /// Only operations between `wrt` and the loss are walked. Handles on the same persistent tensor count as one.
+    pub fn gradients(&mut self, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var>>, TapeError> {
+        let (elements, dtype) = (self.shape(loss).len(), self.dtype(loss));
+        if elements != 1 || dtype != Dtype::F32 {
+            return Err(TapeError::NotScalar { elements, dtype });
+        }
+
+        // Which tensors lie on a path from `wrt`.
+        let targets: Vec<Var> = wrt.iter().map(|&v| self.identity(v)).collect();
+        let mut needed = vec![false; self.tensors.len()];
+        for i in 0..self.tensors.len() {
+            needed[i] |= targets.contains(&self.identity(Var(i)));
+        }
+        for node in &self.nodes {
+            if !node.op.updates() && node.inputs.iter().any(|&v| needed[v.0] || needed[self.root(v).0]) {
+                for &v in &node.outputs {
+                    needed[v.0] = self.dtype(v) == Dtype::F32;
+                }
+            }
+        }
+
+        let forward = self.nodes.len();
+        let mut gradient: Vec<Option<Var>> = vec![None; self.tensors.len()];
+        let seed = self.fill(self.shape(loss).clone(), 1.0);
+        gradient[self.identity(loss).0] = Some(seed);
+        for index in (0..forward).rev() {
+            let node = self.nodes[index].clone();
+            if node.op.updates() {
+                continue;
+            }
+            let incoming: Vec<Option<Var>> = node.outputs.iter().map(|&v| gradient[v.0]).collect();
+            if incoming.iter().all(Option::is_none) {
+                continue;
+            }
+            for (position, &input) in node.inputs.iter().enumerate() {
+                let root = self.identity(input);
+                if !(needed[root.0] || needed[input.0]) || self.dtype(input) != Dtype::F32 {
+                    continue;
+                }
+                let Some(contribution) = ops::adjoint(self, &node, position, &incoming)? else { continue };
+                let contribution = self.reshape_like(contribution, root);
+                gradient[root.0] = Some(match gradient[root.0] {
+                    None => contribution,
+                    Some(sum) => self.add(sum, contribution),
+                });
+            }
+        }
+        Ok(targets.iter().map(|v| gradient[v.0]).collect())
+    }
+
+    /// The first handle of the same elements: gradients are kept per identity.
+    fn identity(&self, v: Var) -> Var {
+        let root = self.root(v);
+        let Source::Persistent { arena, offset } = self.tensors[root.0].source else { return root };
+        let len = self.tensors[root.0].shape.len();
+        let same = |t: &super::record::TensorInfo| {
+            t.shape.len() == len
+                && matches!(t.source, Source::Persistent { arena: a, offset: o } if a == arena && o == offset)
+        };
+        Var(self.tensors.iter().position(same).expect("the tensor itself matches"))
+    }
+
+    fn reshape_like(&mut self, v: Var, like: Var) -> Var {
+        if self.shape(v) == self.shape(like) { v } else { self.reshape(v, self.shape(like).clone()) }
+    }
+}
