@@ -1,1 +1,8 @@
-//! Data sets: one loader per format.
+//! Data sets: one loader per format, all ending in an [`ImageSet`].
+
+pub mod catalog;
+pub mod error;
+mod set;
+
+pub use error::{DataError, IdxProblem, LookedIn, MissingSet, SetProblem};
+pub use set::ImageSet;
