@@ -80,7 +80,7 @@ pub enum DataError {
     /// No set goes by this name.
     #[error(
         "unknown data set {name:?}{}; the known sets are {}",
-        nearest.as_ref().map(|n| format!(", did you mean {n:?}?")).unwrap_or_default(),
+        nearest.as_ref().map(|n| format!(" (did you mean {n:?}?)")).unwrap_or_default(),
         known.join(", ")
     )]
     UnknownSet {

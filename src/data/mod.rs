@@ -2,6 +2,9 @@
 
 pub mod catalog;
 pub mod error;
+pub mod idx;
+pub mod idx_folder;
+pub mod mnist5k;
 mod set;
 
 pub use error::{DataError, IdxProblem, LookedIn, MissingSet, SetProblem};

@@ -157,46 +157,6 @@ impl ImageSet {
         Ok(self.pick(indices.iter().copied()))
     }
 
-    /// Joins sets of images of one size, in the order given, under a new name.
-    ///
-    /// # Errors
-    /// [`DataError::Set`] where sizes differ, only some have labels, or there is nothing to join.
-    pub fn concat(name: impl Into<String>, parts: Vec<ImageSet>) -> Result<ImageSet, DataError> {
-        let name = name.into();
-        let fail = |problem| DataError::Set {
-            name: name.clone(),
-            problem,
-        };
-        let total: usize = parts.iter().map(|p| p.pixels.len()).sum();
-        let mut parts = parts.into_iter();
-        let Some(mut all) = parts.next() else {
-            return Err(fail(SetProblem::Empty));
-        };
-        all.pixels.reserve_exact(total - all.pixels.len());
-        for part in parts {
-            let first = (all.channels, all.height, all.width);
-            let second = (part.channels, part.height, part.width);
-            if first != second {
-                return Err(fail(SetProblem::PartSize { first, second }));
-            }
-            match (&mut all.labels, part.labels) {
-                (Some(labels), Some(more)) => labels.extend(more),
-                (None, None) => {}
-                _ => return Err(fail(SetProblem::PartLabels)),
-            }
-            all.pixels.extend_from_slice(&part.pixels);
-        }
-        let ImageSet {
-            channels,
-            height,
-            width,
-            pixels,
-            labels,
-            ..
-        } = all;
-        ImageSet::new(name, channels, height, width, pixels, labels)
-    }
-
     /// Images of each class, `classes` entries; empty without labels.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes];
