@@ -1,5 +1,13 @@
 //! Clustering scores, all in f64.
 
+pub mod accuracy;
+pub mod assignment;
+pub mod contingency;
+pub mod mutual_information;
+pub mod rand_index;
+
+pub use contingency::Contingency;
+
 /// Scores of a clustering against the true classes.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Scores {
@@ -15,6 +23,8 @@ pub struct Scores {
     pub class_acc: Vec<f64>,
     /// The class that each cluster is mapped to.
     pub cluster_to_class: Vec<u32>,
+    /// Whether that map is the best one-to-one map (as many clusters as classes), not the majority class.
+    pub one_to_one: bool,
 }
 
 /// Why a clustering cannot be scored.
@@ -56,6 +66,14 @@ pub enum ScoreError {
         /// Number of clusters.
         clusters: usize,
     },
+    /// The table of counts would not fit in memory.
+    #[error("a table of {classes} classes by {clusters} clusters is too large")]
+    Table {
+        /// Number of classes.
+        classes: usize,
+        /// Number of clusters.
+        clusters: usize,
+    },
 }
 
 /// Scores `predicted` clusters (each below `clusters`) against `truth` (each below `classes`), one of each per image.
@@ -68,10 +86,17 @@ pub fn score(
     classes: usize,
     clusters: usize,
 ) -> Result<Scores, ScoreError> {
-    let _ = (classes, clusters);
-    Err(ScoreError::Length {
-        truth: truth.len(),
-        predicted: predicted.len(),
+    let table = Contingency::new(truth, predicted, classes, clusters)?;
+    let cluster_to_class = accuracy::cluster_to_class(&table);
+    let class_acc = accuracy::class_accuracy(&table, &cluster_to_class);
+    Ok(Scores {
+        acc: accuracy::accuracy(&table, &cluster_to_class),
+        nmi: mutual_information::normalised_mutual_information(&table),
+        ari: rand_index::adjusted_rand_index(&table),
+        mean_class_acc: accuracy::mean_class_accuracy(&class_acc),
+        class_acc,
+        one_to_one: accuracy::is_one_to_one(&table),
+        cluster_to_class,
     })
 }
 
