@@ -4,4 +4,7 @@
 pub mod cpu;
 pub mod data;
 pub mod metrics;
+pub mod model;
+pub mod nn;
 pub mod tape;
+pub mod warp;
