@@ -7,4 +7,5 @@ pub mod metrics;
 pub mod model;
 pub mod nn;
 pub mod tape;
+pub mod train;
 pub mod warp;
