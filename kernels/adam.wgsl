@@ -14,6 +14,9 @@ struct Params {
     column: u32,
     beta1: f32,
     beta2: f32,
+    // 1 - beta1 and 1 - beta2, subtracted in double precision: in single, 1 - 0.999 is 1e-5 off.
+    rest1: f32,
+    rest2: f32,
     eps: f32,
     weight_decay: f32,
 }
@@ -47,8 +50,8 @@ fn main(
     let row = (min(clock[1], params.steps - 1u) * params.columns + params.column) * 2u;
     let p = parameter[i];
     let g = gradient[i] + params.weight_decay * p;
-    let first = params.beta1 * m[i] + (1.0 - params.beta1) * g;
-    let second = params.beta2 * v[i] + (1.0 - params.beta2) * g * g;
+    let first = params.beta1 * m[i] + params.rest1 * g;
+    let second = params.beta2 * v[i] + params.rest2 * g * g;
     m[i] = first;
     v[i] = second;
     parameter[i] = p - schedule[row] * first / (sqrt(second) * schedule[row + 1u] + params.eps);

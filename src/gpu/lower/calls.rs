@@ -260,7 +260,8 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             let n = len(&outs[0]);
             let [columns, _] = ins[1].shape.tail();
             let launch = launch.param("n", n).param("steps", ins[1].shape.rows(2)).param("columns", columns);
-            let launch = launch.param("column", group).param("beta1", beta1).param("beta2", beta2);
+            let launch = launch.param("column", group).param("beta1", beta1 as f32).param("beta2", beta2 as f32);
+            let launch = launch.param("rest1", (1.0 - beta1) as f32).param("rest2", (1.0 - beta2) as f32);
             let launch = launch.param("eps", eps).param("weight_decay", weight_decay);
             launch.read_all(ins).write_all(outs).invocations(lowered, n, 256);
         }
