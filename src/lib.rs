@@ -3,6 +3,7 @@
 
 pub mod cpu;
 pub mod data;
+pub mod gpu;
 pub mod metrics;
 pub mod model;
 pub mod nn;
