@@ -167,10 +167,10 @@ pub enum Op {
     Adam {
         /// Column of the schedule.
         group: usize,
-        /// Decay of the first moment.
-        beta1: f32,
+        /// Decay of the first moment (f64, so that 1 - b1 is not rounded twice).
+        beta1: f64,
         /// Decay of the second moment.
-        beta2: f32,
+        beta2: f64,
         /// Added to the denominator.
         eps: f32,
         /// L2 weight decay, added to the gradient.

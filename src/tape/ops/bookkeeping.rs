@@ -8,9 +8,9 @@ use crate::tape::tensor::{Dtype, Shape};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamSpec {
     /// Decay of the first moment.
-    pub beta1: f32,
+    pub beta1: f64,
     /// Decay of the second moment.
-    pub beta2: f32,
+    pub beta2: f64,
     /// Added to the denominator.
     pub eps: f32,
     /// L2 weight decay, added to the gradient.

@@ -1,0 +1,161 @@
+//! The engine: arenas, loaded plans and the thread pool that replays them.
+
+use super::lower::{Lowered, lower};
+use super::memory::{Memory, Span};
+use super::tile::Isa;
+use crate::tape::{Arena, Engine, EngineError, PlanId, Program, Store};
+use std::time::{Duration, Instant};
+
+/// Choices for a [`CpuEngine`].
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Number of threads; `None` is one per core.
+    pub threads: Option<usize>,
+    /// Instruction set of the products.
+    pub isa: Isa,
+    /// Whether transient tensors share memory.
+    pub reuse: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { threads: None, isa: Isa::detect(), reuse: true }
+    }
+}
+
+/// Runs plans on the processor.
+pub struct CpuEngine {
+    pool: rayon::ThreadPool,
+    options: Options,
+    memory: Memory,
+    plans: Vec<Lowered>,
+    times: Option<Vec<(&'static str, Duration, u64)>>,
+}
+
+impl CpuEngine {
+    /// An engine with default options and the given number of threads (`None`: one per core).
+    pub fn new(threads: Option<usize>) -> Result<Self, EngineError> {
+        Self::with_options(Options { threads, ..Options::default() })
+    }
+
+    /// An engine with the given options.
+    pub fn with_options(options: Options) -> Result<Self, EngineError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.threads.unwrap_or(0))
+            .thread_name(|i| format!("proteus-{i}"))
+            .build()
+            .map_err(|e| EngineError::Kernel { kernel: "thread pool".into(), message: e.to_string() })?;
+        Ok(CpuEngine { pool, options, memory: Memory::default(), plans: Vec::new(), times: None })
+    }
+
+    /// Starts (or restarts) adding up the time of every kernel.
+    pub fn time_kernels(&mut self) {
+        self.times = Some(Vec::new());
+    }
+
+    /// Kernels by total time since [`Self::time_kernels`]: name, time, calls.
+    pub fn kernel_times(&self) -> Vec<(&'static str, Duration, u64)> {
+        let mut times = self.times.clone().unwrap_or_default();
+        times.sort_by_key(|t| std::cmp::Reverse(t.1));
+        times
+    }
+
+    fn words(&self, what: &str, words: usize) -> Result<Vec<u32>, EngineError> {
+        let bytes = words.saturating_mul(4);
+        let failed = |_| EngineError::OutOfMemory { device: self.device(), what: what.into(), bytes };
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(words).map_err(failed)?;
+        buffer.resize(words, 0);
+        Ok(buffer)
+    }
+
+    fn out_of_range(&self, arena: Arena, end: usize) -> EngineError {
+        let size = self.memory.arenas.get(arena.index()).map_or(0, |a| a.len() * 4);
+        EngineError::Kernel {
+            kernel: "memory".into(),
+            message: format!("byte {end} of {arena:?} was addressed, which has {size}"),
+        }
+    }
+}
+
+impl Engine for CpuEngine {
+    fn device(&self) -> String {
+        let isa = match self.options.isa {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "AVX2",
+        };
+        format!("cpu ({} threads, {isa})", self.pool.current_num_threads())
+    }
+
+    fn kind(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn allocate(&mut self, store: &Store) -> Result<(), EngineError> {
+        self.plans.clear();
+        self.memory = Memory::default();
+        for arena in Arena::ALL {
+            let bytes = store.arena_len(arena) * arena.dtype().size();
+            let buffer = self.words(&format!("{arena:?}"), bytes.div_ceil(4))?;
+            self.memory.arenas.push(buffer);
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
+        self.plans = programs.iter().map(|p| lower(p, self.options.isa, self.options.reuse)).collect();
+        let count = self.plans.iter().map(|p| p.slots.len()).max().unwrap_or(0);
+        self.memory.slots.clear();
+        for slot in 0..count {
+            let words = self.plans.iter().filter_map(|p| p.slots.get(slot)).max().copied().unwrap_or(0);
+            let buffer = self.words("activations", words)?;
+            self.memory.slots.push(buffer);
+        }
+        Ok((0..programs.len()).map(PlanId).collect())
+    }
+
+    fn run(&mut self, plan: PlanId, times: usize) -> Result<(), EngineError> {
+        let CpuEngine { pool, memory, plans, times: timing, .. } = self;
+        pool.install(|| {
+            for _ in 0..times {
+                for step in &plans[plan.0].steps {
+                    let start = Instant::now();
+                    (step.kernel)(&mut memory.args(&step.spans));
+                    if let Some(table) = timing {
+                        let spent = start.elapsed();
+                        match table.iter_mut().find(|t| t.0 == step.name) {
+                            Some(row) => *row = (row.0, row.1 + spent, row.2 + 1),
+                            None => table.push((step.name, spent, 1)),
+                        }
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn write(&mut self, arena: Arena, offset: usize, bytes: &[u8]) -> Result<(), EngineError> {
+        let end = offset + bytes.len();
+        match self.memory.arena_bytes(arena).get_mut(offset..end) {
+            Some(to) => to.copy_from_slice(bytes),
+            None => return Err(self.out_of_range(arena, end)),
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, arena: Arena, offset: usize, len: usize) -> Result<Vec<u8>, EngineError> {
+        match self.memory.arena_bytes(arena).get(offset..offset + len) {
+            Some(from) => Ok(from.to_vec()),
+            None => Err(self.out_of_range(arena, offset + len)),
+        }
+    }
+
+    fn read_output(&mut self, plan: PlanId, index: usize) -> Result<Vec<u8>, EngineError> {
+        let span: &Span = &self.plans[plan.0].outputs[index];
+        Ok(bytemuck::cast_slice(self.memory.words(span)).to_vec())
+    }
+
+    fn memory(&self) -> usize {
+        self.memory.bytes()
+    }
+}

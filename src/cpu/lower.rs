@@ -1,0 +1,408 @@
+//! Lowering: a program's calls become kernels over memory, with layouts, fusions and workspaces settled.
+
+use super::memory::{Region, Span, Spans};
+use super::tile::Isa;
+use super::*;
+use crate::tape::{Call, Dtype, Op, Operand, Place, Program, memory};
+use std::collections::HashMap;
+
+/// A kernel with its operands.
+pub struct Step {
+    pub name: &'static str,
+    pub kernel: Kernel,
+    pub spans: Spans,
+}
+
+/// What a program becomes.
+pub struct Lowered {
+    pub steps: Vec<Step>,
+    /// Words of each slot.
+    pub slots: Vec<usize>,
+    /// Where the program's outputs are.
+    pub outputs: Vec<Span>,
+}
+
+/// How a storage holds a feature map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    Planar,
+    ChannelsLast(Map),
+}
+
+/// A kernel whose operands are still storages.
+struct Draft {
+    name: &'static str,
+    kernel: Kernel,
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+}
+
+struct Lowering<'a> {
+    isa: Isa,
+    storages: Vec<(usize, Place)>,
+    layouts: Vec<Layout>,
+    drafts: Vec<Draft>,
+    /// Storages that hold another one in the other layout.
+    converted: HashMap<usize, usize>,
+    program: &'a Program,
+}
+
+/// Lowers a program. With `reuse` off every transient tensor has memory of its own.
+pub fn lower(program: &Program, isa: Isa, reuse: bool) -> Lowered {
+    let words = |len: usize, dtype: Dtype| (len * dtype.size()).div_ceil(4);
+    let storages: Vec<_> = program.storages.iter().map(|s| (words(s.len, s.dtype), s.place)).collect();
+    let layouts = vec![Layout::Planar; storages.len()];
+    let mut lowering = Lowering { isa, storages, layouts, drafts: Vec::new(), converted: HashMap::new(), program };
+    let mut index = 0;
+    while index < program.calls.len() {
+        index += lowering.call(index);
+    }
+    let outputs: Vec<usize> = program.outputs.iter().map(|o| lowering.planar(o)).collect();
+    lowering.place(&outputs, reuse)
+}
+
+impl Lowering<'_> {
+    /// Lowers the call at `index` and returns how many calls that took.
+    fn call(&mut self, index: usize) -> usize {
+        let program = self.program;
+        let call = &program.calls[index];
+        let (kernel, workspace) = match call.op {
+            Op::BatchNorm { eps, .. } => return self.batch_norm(index, eps),
+            Op::Conv2d(_)
+            | Op::Conv2dGradInput(_)
+            | Op::Conv2dGradWeight(_)
+            | Op::BatchNormStats
+            | Op::BatchNormGradParams { .. }
+            | Op::BatchNormGradInput { .. }
+            | Op::Shortcut { .. }
+            | Op::ShortcutGrad { .. }
+            | Op::GlobalAvgPool
+            | Op::GlobalAvgPoolGrad => {
+                self.feature_map_call(call);
+                return 1;
+            }
+            Op::Relu | Op::ReluGrad | Op::Add => {
+                let kernel = match call.op {
+                    Op::Relu => relu::kernel(),
+                    Op::ReluGrad => relu_grad::kernel(),
+                    _ => add::kernel(),
+                };
+                self.elementwise(call, kernel);
+                return 1;
+            }
+            _ => self.planar_kernel(call),
+        };
+        let inputs = call.inputs.iter().map(|o| self.planar(o)).collect();
+        let mut outputs: Vec<usize> = call.outputs.iter().map(|o| o.storage).collect();
+        outputs.extend(self.workspace(workspace));
+        self.drafts.push(Draft { name: call.op.name(), kernel, inputs, outputs });
+        1
+    }
+
+    /// Kernels that take their operands as the tape lays them out, and the words of their workspace.
+    fn planar_kernel(&self, call: &Call) -> (Kernel, usize) {
+        let input = |i: usize| &call.inputs[i].shape;
+        let output = &call.outputs[0].shape;
+        let item = |shape: &Shape| shape.tail::<3>().iter().product::<usize>();
+        let images = |shape: &Shape| {
+            let [c, h, w] = shape.tail();
+            Map { b: shape.rows(3), c, h, w }
+        };
+        let linear = |weights: &Shape, r: usize| {
+            let [s, o, i] = weights.tail();
+            linear::Extents { r, s, o, i }
+        };
+        let distance =
+            |r: usize| squared_distance::Extents { b: input(0).rows(3), r, s: input(1).rows(3), n: item(input(0)) };
+        let source = |image: Map, padding| bilinear::Source { h: image.h, w: image.w, padding };
+        let kernel = match call.op {
+            Op::GatherImages => gather_images::kernel(item(output)),
+            Op::Fill { value } => fill::kernel(value),
+            Op::Copy => copy::kernel(),
+            Op::RunningStats { momentum, count } => running_stats::kernel(momentum, count),
+            Op::Linear(rows) => {
+                let e = linear(input(1), input(0).rows(1));
+                return (linear::kernel(self.isa, e, rows), linear::workspace(e));
+            }
+            Op::LinearGradInput(rows) => {
+                let e = linear(input(1), input(0).rows(1));
+                return (linear_grad_input::kernel(self.isa, e, rows), linear_grad_input::workspace(e));
+            }
+            Op::LinearGradWeight(rows) => {
+                let e = linear(output, input(0).rows(1));
+                return (linear_grad_weight::kernel(self.isa, e, rows), linear_grad_weight::workspace(e));
+            }
+            Op::AffineGrid => {
+                let [h, w, _] = output.tail();
+                affine_grid::kernel(h, w)
+            }
+            Op::AffineGridGrad => {
+                let [h, w, _] = input(0).tail();
+                affine_grid_grad::kernel(h, w)
+            }
+            Op::GridSample(padding, rows) => {
+                let image = images(input(0));
+                grid_sample::kernel(image, images(output), source(image, padding), rows)
+            }
+            Op::GridSampleGradImage(padding) => {
+                let image = images(output);
+                grid_sample_grad_image::kernel(image, images(input(1)), source(image, padding))
+            }
+            Op::GridSampleGradGrid(padding, rows) => {
+                let image = images(input(0));
+                grid_sample_grad_grid::kernel(image, images(input(2)), source(image, padding), rows)
+            }
+            Op::SumRows(rows) => {
+                let n = item(output);
+                sum_rows::kernel(input(0).len() / n, output.len() / n, n, rows)
+            }
+            Op::SquaredDistance { rows, weighted } => squared_distance::kernel(distance(output.len()), rows, weighted),
+            Op::SquaredDistanceGrad { rows, weighted } => {
+                squared_distance_grad::kernel(distance(input(2).len()), rows, weighted)
+            }
+            Op::MinRow => min_row::kernel(input(0).tail::<1>()[0]),
+            Op::MinRowGrad => min_row_grad::kernel(output.tail::<1>()[0]),
+            Op::Sum { scale } => sum::kernel(scale),
+            Op::SumGrad { scale } => sum_grad::kernel(scale),
+            Op::Adam { group, beta1, beta2, eps, weight_decay } => {
+                let [groups, _] = input(1).tail();
+                adam::kernel(adam::Step { group, groups, beta1, beta2, eps, weight_decay })
+            }
+            Op::Record => record::kernel(),
+            Op::StoreRows => store_rows::kernel(input(0).len() / input(0).0[0]),
+            Op::Count => count::kernel(),
+            Op::Advance { images } => advance::kernel(images),
+            _ => unreachable!("{} works on feature maps", call.op.name()),
+        };
+        (kernel, 0)
+    }
+
+    /// Convolution, normalisation, shortcuts and pooling: four-dimensional operands are channels last.
+    fn feature_map_call(&mut self, call: &Call) {
+        let map = |o: &Operand| Map::of(&o.shape);
+        let input = |i: usize| map(&call.inputs[i]);
+        let isa = self.isa;
+        // The number of leading inputs that are feature maps; for convolutions their positions differ.
+        let (kernel, maps, workspace): (Kernel, &[usize], usize) = match call.op {
+            Op::Conv2d(spec) => {
+                let w = conv2d::Weights::new(call.inputs[1].shape.tail());
+                (conv2d::kernel(isa, input(0), w, map(&call.outputs[0]), spec), &[0], conv2d::workspace(w))
+            }
+            Op::Conv2dGradInput(spec) => {
+                let w = conv2d::Weights::new(call.inputs[1].shape.tail());
+                let kernel = conv2d_grad_input::kernel(isa, map(&call.outputs[0]), w, input(0), spec);
+                (kernel, &[0], conv2d_grad_input::workspace(w))
+            }
+            Op::Conv2dGradWeight(spec) => {
+                let w = conv2d::Weights::new(call.outputs[0].shape.tail());
+                let kernel = conv2d_grad_weight::kernel(isa, input(0), w, input(1), spec);
+                (kernel, &[0, 1], conv2d_grad_weight::workspace(w, input(0).b))
+            }
+            Op::BatchNormStats => (batch_norm_stats::kernel(input(0)), &[0], 0),
+            Op::BatchNormGradParams { eps } => (batch_norm_grad_params::kernel(input(0), eps), &[0, 1], 0),
+            Op::BatchNormGradInput { eps, batch_stats } => {
+                (batch_norm_grad_input::kernel(input(0), eps, batch_stats), &[0, 1], 0)
+            }
+            Op::Shortcut { stride } => (shortcut::kernel(input(0), map(&call.outputs[0]), stride), &[0], 0),
+            Op::ShortcutGrad { stride } => (shortcut_grad::kernel(map(&call.outputs[0]), input(0), stride), &[0], 0),
+            Op::GlobalAvgPool => (global_avg_pool::kernel(input(0)), &[0], 0),
+            Op::GlobalAvgPoolGrad => (global_avg_pool_grad::kernel(map(&call.outputs[0])), &[], 0),
+            _ => unreachable!("{} does not work on feature maps", call.op.name()),
+        };
+        let place = |this: &mut Self, (i, o): (usize, &Operand)| {
+            if maps.contains(&i) { this.channels_last(o) } else { this.planar(o) }
+        };
+        let inputs = call.inputs.iter().enumerate().map(|pair| place(self, pair)).collect();
+        // Convolution weights are the only four-dimensional results that stay as the tape has them.
+        let is_map = |o: &Operand| o.shape.rank() == 4 && !matches!(call.op, Op::Conv2dGradWeight(_));
+        self.emit(call, kernel, inputs, is_map, workspace);
+    }
+
+    /// Element-wise kernels work in the layout of their first operand.
+    fn elementwise(&mut self, call: &Call, kernel: Kernel) {
+        let last = |o: &Operand| matches!(self.layouts[o.storage], Layout::ChannelsLast(m) if is_shape(m, &o.shape));
+        if call.inputs.iter().any(last) {
+            let inputs = call.inputs.iter().map(|o| self.channels_last(o)).collect();
+            self.emit(call, kernel, inputs, |_| true, 0);
+        } else {
+            let inputs = call.inputs.iter().map(|o| self.planar(o)).collect();
+            self.emit(call, kernel, inputs, |_| false, 0);
+        }
+    }
+
+    /// Batch normalisation with the rectification, or addition and rectification, that only it feeds.
+    fn batch_norm(&mut self, index: usize, eps: f32) -> usize {
+        let program = self.program;
+        let call = &program.calls[index];
+        let map = Map::of(&call.outputs[0].shape);
+        let next = |at: usize| program.calls.get(at);
+        let feeds = |from: &Call, to: Option<&Call>, op: &Op| {
+            let out = &from.outputs[0];
+            to.is_some_and(|to| {
+                to.op == *op && to.inputs.iter().any(|o| o.storage == out.storage && o.shape == out.shape)
+            }) && self.uses(out.storage) == 1
+                && program.storages[out.storage].place == Place::Transient
+        };
+        let (then, last, residual) = if feeds(call, next(index + 1), &Op::Relu) {
+            (batch_norm::Then::Relu, index + 1, None)
+        } else if feeds(call, next(index + 1), &Op::Add) && feeds(&program.calls[index + 1], next(index + 2), &Op::Relu)
+        {
+            let add = &program.calls[index + 1];
+            let other = add.inputs.iter().find(|o| o.storage != call.outputs[0].storage);
+            match other {
+                Some(residual) => (batch_norm::Then::AddRelu, index + 2, Some(residual)),
+                None => (batch_norm::Then::Nothing, index, None),
+            }
+        } else {
+            (batch_norm::Then::Nothing, index, None)
+        };
+        let mut inputs = vec![self.channels_last(&call.inputs[0])];
+        inputs.extend(call.inputs[1..].iter().map(|o| o.storage));
+        inputs.extend(residual.map(|o| self.channels_last(o)));
+        let kernel = batch_norm::kernel(map, eps, then);
+        let named = Call { op: call.op.clone(), inputs: Vec::new(), outputs: program.calls[last].outputs.clone() };
+        self.emit(&named, kernel, inputs, |_| true, 0);
+        last - index + 1
+    }
+
+    /// Number of calls and program outputs that read a storage.
+    fn uses(&self, storage: usize) -> usize {
+        let inputs = self.program.calls.iter().flat_map(|c| &c.inputs);
+        inputs.chain(&self.program.outputs).filter(|o| o.storage == storage).count()
+    }
+
+    /// Adds a kernel; results that it leaves channels last are noted, or converted at once where they are persistent.
+    fn emit(
+        &mut self,
+        call: &Call,
+        kernel: Kernel,
+        inputs: Vec<usize>,
+        is_map: impl Fn(&Operand) -> bool,
+        workspace: usize,
+    ) {
+        let mut outputs = Vec::new();
+        let mut conversions = Vec::new();
+        for o in &call.outputs {
+            let mut storage = o.storage;
+            if is_map(o) && !trivial(&o.shape) {
+                let map = Map::of(&o.shape);
+                if self.storages[storage].1 == Place::Transient {
+                    self.layouts[storage] = Layout::ChannelsLast(map);
+                } else {
+                    storage = self.new_storage(o.shape.len());
+                    conversions.push((storage, o.storage, map));
+                }
+            }
+            outputs.push(storage);
+        }
+        outputs.extend(self.workspace(workspace));
+        self.drafts.push(Draft { name: call.op.name(), kernel, inputs, outputs });
+        for (from, to, map) in conversions {
+            self.convert(from, to, layout::to_planar(map));
+        }
+    }
+
+    /// A storage with the operand channels last.
+    fn channels_last(&mut self, operand: &Operand) -> usize {
+        if trivial(&operand.shape) {
+            return self.planar(operand);
+        }
+        let map = Map::of(&operand.shape);
+        match self.layouts[operand.storage] {
+            Layout::ChannelsLast(m) if m == map => operand.storage,
+            Layout::ChannelsLast(_) => {
+                // Seen under another shape: by way of the planar layout.
+                let planar = self.planar(operand);
+                let to = self.new_storage(operand.shape.len());
+                self.convert(planar, to, layout::to_channels_last(map));
+                to
+            }
+            Layout::Planar => self.converted_once(operand.storage, operand.shape.len(), layout::to_channels_last(map)),
+        }
+    }
+
+    /// A storage with the operand as the tape lays it out.
+    fn planar(&mut self, operand: &Operand) -> usize {
+        match self.layouts[operand.storage] {
+            Layout::Planar => operand.storage,
+            Layout::ChannelsLast(map) => {
+                self.converted_once(operand.storage, operand.shape.len(), layout::to_planar(map))
+            }
+        }
+    }
+
+    fn converted_once(&mut self, storage: usize, len: usize, kernel: Kernel) -> usize {
+        // Persistent tensors may change between two uses, so only transient ones are remembered.
+        let lasting = self.storages[storage].1 == Place::Transient;
+        if let (true, Some(&done)) = (lasting, self.converted.get(&storage)) {
+            return done;
+        }
+        let to = self.new_storage(len);
+        self.convert(storage, to, kernel);
+        self.converted.insert(storage, to);
+        to
+    }
+
+    fn convert(&mut self, from: usize, to: usize, kernel: Kernel) {
+        self.drafts.push(Draft { name: "layout", kernel, inputs: vec![from], outputs: vec![to] });
+    }
+
+    fn new_storage(&mut self, words: usize) -> usize {
+        self.storages.push((words, Place::Transient));
+        self.layouts.push(Layout::Planar);
+        self.storages.len() - 1
+    }
+
+    fn workspace(&mut self, words: usize) -> Option<usize> {
+        (words > 0).then(|| self.new_storage(words))
+    }
+
+    /// Plans memory and turns storages into spans.
+    fn place(self, outputs: &[usize], reuse: bool) -> Lowered {
+        let end = self.drafts.len();
+        let mut lives: Vec<Option<memory::Lifetime>> = vec![None; self.storages.len()];
+        let touches = self
+            .drafts
+            .iter()
+            .enumerate()
+            .flat_map(|(at, d)| d.inputs.iter().chain(&d.outputs).map(move |&storage| (storage, at)));
+        for (storage, at) in touches.chain(outputs.iter().map(|&storage| (storage, end))) {
+            let (len, place) = self.storages[storage];
+            if place == Place::Transient {
+                lives[storage].get_or_insert(memory::Lifetime { len, first: at, last: at }).last = at;
+            }
+        }
+        let transient: Vec<usize> = (0..lives.len()).filter(|&s| lives[s].is_some()).collect();
+        let lifetimes: Vec<_> = transient.iter().filter_map(|&s| lives[s]).collect();
+        let slots = memory::assign(&lifetimes, reuse);
+        let slot: HashMap<usize, usize> = transient.iter().copied().zip(slots.slot).collect();
+        let span = |storage: &usize| {
+            let (len, place) = self.storages[*storage];
+            match place {
+                Place::Transient => Span { region: Region::Slot(slot[storage]), offset: 0, len },
+                Place::Persistent { arena, offset } => {
+                    Span { region: Region::Arena(arena.index()), offset: offset * arena.dtype().size() / 4, len }
+                }
+            }
+        };
+        let outputs = outputs.iter().map(span).collect();
+        let steps = self
+            .drafts
+            .iter()
+            .map(|d| Spans::new(d.name, d.inputs.iter().map(span).collect(), d.outputs.iter().map(span).collect()));
+        let steps: Vec<Spans> = steps.collect();
+        let steps = self.drafts.into_iter().zip(steps);
+        let steps = steps.map(|(d, spans)| Step { name: d.name, kernel: d.kernel, spans }).collect();
+        Lowered { steps, slots: slots.len, outputs }
+    }
+}
+
+/// Whether both layouts are the same memory.
+fn trivial(shape: &Shape) -> bool {
+    let map = Map::of(shape);
+    map.c == 1 || map.pixels() == 1
+}
+
+fn is_shape(map: Map, shape: &Shape) -> bool {
+    shape.rank() == 4 && Map::of(shape) == map
+}
