@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use super::reference_engine::{Fault, ReferenceEngine};
+use proteus::cpu::{CpuEngine, Options};
 use proteus::tape::Engine;
 
 /// An engine that may be missing on this machine.
@@ -17,7 +18,14 @@ pub const REFERENCE: Candidate =
     Candidate { name: "reference", make: || Ok(Box::new(ReferenceEngine::new(Fault::None))) };
 
 /// Engines on the processor; results of all must have the same bits.
-pub const CPU: &[Candidate] = &[];
+pub const CPU: &[Candidate] = &[
+    Candidate { name: "cpu, 1 thread", make: || cpu(Options { threads: Some(1), ..Options::default() }) },
+    Candidate { name: "cpu, 2 threads", make: || cpu(Options { threads: Some(2), ..Options::default() }) },
+];
+
+fn cpu(options: Options) -> Result<Box<dyn Engine>, String> {
+    CpuEngine::with_options(options).map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())
+}
 
 /// Engines on a GPU.
 pub const GPU: &[Candidate] = &[];

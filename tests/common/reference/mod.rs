@@ -233,7 +233,7 @@ fn evaluate(args: &Args) -> Vec<Data> {
             let [_, groups, _] = args.dims(1);
             let at = 2 * (args.index(2)[1] as usize * groups + group);
             let (a, c) = (args.real(1)[at], args.real(1)[at + 1]);
-            let [b1, b2, eps, decay] = [beta1, beta2, eps, weight_decay].map(f64::from);
+            let (b1, b2, eps, decay) = (beta1, beta2, f64::from(eps), f64::from(weight_decay));
             let [mut p, mut m, mut v] = [0, 1, 2].map(|i| args.old[i].real().to_vec());
             for (i, gradient) in args.real(0).iter().enumerate() {
                 let g = gradient + decay * p[i];
