@@ -61,22 +61,12 @@ fn plain_and_gzip_agree_whatever_the_name() {
     let dir = temp();
     let plain = put(dir.path(), "a.gz", &grey(4));
     let packed = put(dir.path(), "b", &gz(&grey(4)));
-    let two_members = put(
-        dir.path(),
-        "c",
-        &[gz(&grey(4)[..20]), gz(&grey(4)[20..])].concat(),
-    );
+    let two_members = put(dir.path(), "c", &[gz(&grey(4)[..20]), gz(&grey(4)[20..])].concat());
     let expected = idx::read_images(&plain).expect("plain");
-    assert_eq!(
-        (expected.channels, expected.height, expected.width),
-        (1, 3, 2)
-    );
+    assert_eq!((expected.channels, expected.height, expected.width), (1, 3, 2));
     assert_eq!(expected.pixels, (0..24).collect::<Vec<u8>>());
     assert_eq!(idx::read_images(&packed).expect("gzip"), expected);
-    assert_eq!(
-        idx::read_images(&two_members).expect("two members"),
-        expected
-    );
+    assert_eq!(idx::read_images(&two_members).expect("two members"), expected);
 
     let plain = put(dir.path(), "d", &labels(&[3, 1, 2]));
     let packed = put(dir.path(), "e", &gz(&labels(&[3, 1, 2])));
@@ -87,26 +77,16 @@ fn plain_and_gzip_agree_whatever_the_name() {
 #[test]
 fn colour_becomes_planar() {
     // Two images of 1 x 2 pixels, (r, g, b) each.
-    let file = idx_bytes(
-        0x804,
-        &[2, 1, 2, 3],
-        &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
-    );
+    let file = idx_bytes(0x804, &[2, 1, 2, 3], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     let images = idx::decode_images(Path::new("colour"), file.as_slice()).expect("colour");
     assert_eq!((images.channels, images.height, images.width), (3, 1, 2));
     assert_eq!(images.pixels, [1, 4, 2, 5, 3, 6, 7, 10, 8, 11, 9, 12]);
-    refused(
-        &idx_bytes(0x804, &[1, 1, 1, 28], &[0; 28]),
-        &["28 channels", "1 x 1 x 1 x 28", "byte 16"],
-    );
+    refused(&idx_bytes(0x804, &[1, 1, 1, 28], &[0; 28]), &["28 channels", "1 x 1 x 1 x 28", "byte 16"]);
 }
 
 #[test]
 fn a_wrong_magic_number_is_explained() {
-    refused(
-        &labels(&[1, 2]),
-        &["byte 0", "0x00000801", "this is a label file", "0x00000803"],
-    );
+    refused(&labels(&[1, 2]), &["byte 0", "0x00000801", "this is a label file", "0x00000803"]);
     refused(b"PK\x03\x04rest of it", &["zip archive"]);
     refused(b"\x93NUMPY...", &["NumPy"]);
     refused(b"<!DOCTYPE html>", &["web page", "download it again"]);
@@ -115,30 +95,20 @@ fn a_wrong_magic_number_is_explained() {
     refused(b"hello world", &["0x68656c6c", "not an IDX file"]);
     refused(&gz(&labels(&[1])), &["this is a label file"]);
 
-    let error =
-        idx::decode_labels(Path::new("x"), grey(1).as_slice()).expect_err("images for labels");
-    assert!(
-        error.to_string().contains("this is an image file"),
-        "{error}"
-    );
+    let error = idx::decode_labels(Path::new("x"), grey(1).as_slice()).expect_err("images for labels");
+    assert!(error.to_string().contains("this is an image file"), "{error}");
 }
 
 #[test]
 fn other_element_types_are_named() {
-    refused(
-        &idx_bytes(0x0d03, &[1, 1, 1], &[0; 4]),
-        &["byte 2", "0x0d", "32-bit float", "unsigned bytes"],
-    );
+    refused(&idx_bytes(0x0d03, &[1, 1, 1], &[0; 4]), &["byte 2", "0x0d", "32-bit float", "unsigned bytes"]);
     refused(&idx_bytes(0x0901, &[1], &[0]), &["signed byte"]);
 }
 
 #[test]
 fn truncation_says_what_was_expected_and_found() {
     let whole = grey(4);
-    refused(
-        &whole[..20],
-        &["truncated", "40 bytes expected", "20 found"],
-    );
+    refused(&whole[..20], &["truncated", "40 bytes expected", "20 found"]);
     refused(&whole[..10], &["16 bytes expected", "10 found"]);
     refused(&whole[..3], &["4 bytes expected", "3 found"]);
     refused(&[], &["4 bytes expected", "0 found"]);
@@ -156,25 +126,13 @@ fn trailing_bytes_are_refused() {
 
 #[test]
 fn absurd_dimensions_are_refused() {
-    refused(
-        &idx_bytes(0x803, &[5, 0, 28], &[]),
-        &["byte 8", "5 x 0 x 28", "zero"],
-    );
+    refused(&idx_bytes(0x803, &[5, 0, 28], &[]), &["byte 8", "5 x 0 x 28", "zero"]);
     refused(&idx_bytes(0x803, &[0, 28, 28], &[]), &["byte 4", "zero"]);
     let most = u32::MAX;
-    refused(
-        &idx_bytes(0x803, &[most, most, most], &[]),
-        &["memory can address"],
-    );
-    refused(
-        &idx_bytes(0x804, &[most, most, most, most], &[]),
-        &["memory can address"],
-    );
+    refused(&idx_bytes(0x803, &[most, most, most], &[]), &["memory can address"]);
+    refused(&idx_bytes(0x804, &[most, most, most, most], &[]), &["memory can address"]);
     // A product that fits 64 bits and yet not the file: an error at once, without the memory it promises.
-    refused(
-        &idx_bytes(0x803, &[1 << 20, 1 << 20, 1 << 20], &[7; 100]),
-        &["truncated", "116 found"],
-    );
+    refused(&idx_bytes(0x803, &[1 << 20, 1 << 20, 1 << 20], &[7; 100]), &["truncated", "116 found"]);
 }
 
 #[test]
@@ -185,27 +143,15 @@ fn damaged_gzip_is_told_from_a_damaged_file() {
         idx_bytes(0x803, &[1000, 3, 2], &data)
     };
     let sound = gz(&random);
-    let half = refused(
-        &sound[..sound.len() / 2],
-        &["corrupted gzip", "decompressed bytes"],
-    );
-    let is_gzip = matches!(
-        &half,
-        DataError::Idx {
-            problem: IdxProblem::Gzip { .. },
-            ..
-        }
-    );
+    let half = refused(&sound[..sound.len() / 2], &["corrupted gzip", "decompressed bytes"]);
+    let is_gzip = matches!(&half, DataError::Idx { problem: IdxProblem::Gzip { .. }, .. });
     assert!(is_gzip, "{half:?}");
     refused(&sound[..sound.len() - 3], &["corrupted gzip"]);
     refused(&sound[..5], &["corrupted gzip"]);
     let mut checksum = sound.clone();
     let at = checksum.len() - 6;
     checksum[at] ^= 1;
-    refused(
-        &checksum,
-        &["corrupted gzip", "after 6016 decompressed bytes"],
-    );
+    refused(&checksum, &["corrupted gzip", "after 6016 decompressed bytes"]);
     let tail = [sound.clone(), b"garbage".to_vec()].concat();
     refused(&tail, &["corrupted gzip"]);
     let error = refused(&[&sound[..40], &[0xff; 200][..]].concat(), &["bad-file"]);
@@ -216,14 +162,8 @@ fn damaged_gzip_is_told_from_a_damaged_file() {
 fn an_unreadable_path_is_named() {
     let dir = temp();
     let error = idx::read_images(&dir.path().join("absent")).expect_err("absent");
-    assert!(
-        matches!(error, DataError::Read { .. }) && error.to_string().contains("absent"),
-        "{error}"
-    );
-    assert!(matches!(
-        idx::read_images(dir.path()),
-        Err(DataError::Read { .. })
-    ));
+    assert!(matches!(error, DataError::Read { .. }) && error.to_string().contains("absent"), "{error}");
+    assert!(matches!(idx::read_images(dir.path()), Err(DataError::Read { .. })));
 }
 
 #[test]
@@ -232,10 +172,7 @@ fn images_and_labels_must_be_as_many() {
     let images = put(dir.path(), "i", &grey(4));
     let names = put(dir.path(), "l", &labels(&[0, 1, 2]));
     let error = idx::load_pair("toy", &images, Some(&names)).expect_err("3 labels for 4 images");
-    assert!(
-        error.to_string().contains("toy: 4 images but 3 labels"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("toy: 4 images but 3 labels"), "{error}");
     let set = idx::load_pair("toy", &images, None).expect("no labels");
     assert_eq!((set.len(), set.classes, set.labels), (4, 0, None));
 }
@@ -243,44 +180,24 @@ fn images_and_labels_must_be_as_many() {
 #[test]
 fn sets_are_checked() {
     let fails = |c, h, w, pixels: usize, part: &str| {
-        let error =
-            ImageSet::new("toy", c, h, w, vec![0; pixels], None).expect_err("must be refused");
-        assert!(
-            error.to_string().contains(part),
-            "{part:?} is not in: {error}"
-        );
+        let error = ImageSet::new("toy", c, h, w, vec![0; pixels], None).expect_err("must be refused");
+        assert!(error.to_string().contains(part), "{part:?} is not in: {error}");
     };
     fails(1, 2, 2, 0, "no images");
     fails(0, 2, 2, 4, "0 x 2 x 2");
     fails(usize::MAX, 2, 2, 4, "cannot be");
     fails(1, 2, 2, 7, "7 pixel bytes");
 
-    let set =
-        ImageSet::new("toy", 1, 1, 2, (0..8).collect(), Some(vec![9, 5, 9, 7])).expect("a set");
+    let set = ImageSet::new("toy", 1, 1, 2, (0..8).collect(), Some(vec![9, 5, 9, 7])).expect("a set");
     assert_eq!((set.len(), set.classes), (4, 3));
-    assert_eq!(
-        set.labels.as_deref(),
-        Some(&[2, 0, 2, 1][..]),
-        "gaps are closed in ascending order"
-    );
-    assert_eq!(
-        (set.image(2), set.class_counts()),
-        (&[4, 5][..], vec![1, 1, 2])
-    );
+    assert_eq!(set.labels.as_deref(), Some(&[2, 0, 2, 1][..]), "gaps are closed in ascending order");
+    assert_eq!((set.image(2), set.class_counts()), (&[4, 5][..], vec![1, 1, 2]));
     let first = set.first(2);
-    assert_eq!(
-        (first.len(), first.classes, first.labels),
-        (2, 3, Some(vec![2, 0]))
-    );
+    assert_eq!((first.len(), first.classes, first.labels), (2, 3, Some(vec![2, 0])));
     assert_eq!(set.first(99), set);
     assert_eq!(set.spread(2).labels, Some(vec![2, 2]));
     assert_eq!(set.select(&[3, 0]).expect("in range").pixels, [6, 7, 0, 1]);
-    assert!(
-        set.select(&[4])
-            .expect_err("out of range")
-            .to_string()
-            .contains("image 4 was asked for, of 4")
-    );
+    assert!(set.select(&[4]).expect_err("out of range").to_string().contains("image 4 was asked for, of 4"));
     assert!(set.select(&[]).is_err());
 }
 
@@ -294,15 +211,10 @@ fn a_folder_is_read_test_first() {
     put(dir.path(), "notes.txt", b"not a set");
     let set = idx_folder::load_folder(dir.path()).expect("a folder");
     // A part that has not all classes must not be numbered on its own.
-    assert_eq!(
-        (set.labels, set.classes, set.pixels.len()),
-        (Some(vec![2, 0, 1, 2]), 3, 24)
-    );
+    assert_eq!((set.labels, set.classes, set.pixels.len()), (Some(vec![2, 0, 1, 2]), 3, 24));
 
     put(dir.path(), "usps-images-idx3-ubyte", &grey(1));
-    let error = idx_folder::load_folder(dir.path())
-        .expect_err("two sets")
-        .to_string();
+    let error = idx_folder::load_folder(dir.path()).expect_err("two sets").to_string();
     assert!(error.contains("t10k, train, usps"), "{error}");
 
     let one = temp();
@@ -311,44 +223,26 @@ fn a_folder_is_read_test_first() {
     assert_eq!((set.name.as_str(), set.len(), set.labels), ("toy", 2, None));
 
     let empty = temp();
-    let error = idx_folder::load_folder(empty.path())
-        .expect_err("nothing there")
-        .to_string();
+    let error = idx_folder::load_folder(empty.path()).expect_err("nothing there").to_string();
     assert!(error.contains("train-images-idx3-ubyte"), "{error}");
-    assert!(matches!(
-        idx_folder::load_folder(&empty.path().join("no")),
-        Err(DataError::Read { .. })
-    ));
+    assert!(matches!(idx_folder::load_folder(&empty.path().join("no")), Err(DataError::Read { .. })));
 }
 
 #[test]
 fn parts_must_fit_together() {
     let dir = temp();
     put(dir.path(), "train-images-idx3-ubyte", &grey(3));
-    put(
-        dir.path(),
-        "t10k-images-idx3-ubyte",
-        &idx_bytes(0x803, &[1, 2, 2], &[0; 4]),
-    );
-    let error = idx_folder::load_folder(dir.path())
-        .expect_err("sizes differ")
-        .to_string();
-    assert!(
-        error.contains("1x2x2") && error.contains("1x3x2"),
-        "{error}"
-    );
+    put(dir.path(), "t10k-images-idx3-ubyte", &idx_bytes(0x803, &[1, 2, 2], &[0; 4]));
+    let error = idx_folder::load_folder(dir.path()).expect_err("sizes differ").to_string();
+    assert!(error.contains("1x2x2") && error.contains("1x3x2"), "{error}");
 
     put(dir.path(), "t10k-images-idx3-ubyte", &grey(1));
     put(dir.path(), "t10k-labels-idx1-ubyte", &labels(&[0]));
-    let error = idx_folder::load_folder(dir.path())
-        .expect_err("labels of one part")
-        .to_string();
+    let error = idx_folder::load_folder(dir.path()).expect_err("labels of one part").to_string();
     assert!(error.contains("some have none"), "{error}");
 
     put(dir.path(), "train-labels-idx1-ubyte", &labels(&[0]));
-    let error = idx_folder::load_folder(dir.path())
-        .expect_err("too few labels")
-        .to_string();
+    let error = idx_folder::load_folder(dir.path()).expect_err("too few labels").to_string();
     assert!(error.contains("(train): 3 images but 1 labels"), "{error}");
 }
 
@@ -356,11 +250,7 @@ fn parts_must_fit_together() {
 fn known_sets_are_found_directly_and_in_their_subfolder() {
     let dir = temp();
     put(dir.path(), "usps-images-idx3-ubyte.gz", &gz(&grey(2)));
-    put(
-        dir.path(),
-        "usps-labels-idx1-ubyte.gz",
-        &gz(&labels(&[1, 0])),
-    );
+    put(dir.path(), "usps-labels-idx1-ubyte.gz", &gz(&labels(&[1, 0])));
     let search = [dir.path().join("nowhere"), dir.path().to_owned()];
     let set = catalog::load("usps", &search).expect("directly");
     assert_eq!((set.name.as_str(), set.len(), set.classes), ("usps", 2, 2));
@@ -368,37 +258,14 @@ fn known_sets_are_found_directly_and_in_their_subfolder() {
     // Several sets share these file names, so the subfolder of the set's own name wins.
     for (folder, n) in [("", 1), ("mnist/", 2), ("fashion-mnist/", 3)] {
         for stem in ["train", "t10k"] {
-            put(
-                dir.path(),
-                &format!("{folder}{stem}-images-idx3-ubyte"),
-                &grey(n),
-            );
-            put(
-                dir.path(),
-                &format!("{folder}{stem}-labels-idx1-ubyte"),
-                &labels(&vec![0; n as usize]),
-            );
+            put(dir.path(), &format!("{folder}{stem}-images-idx3-ubyte"), &grey(n));
+            put(dir.path(), &format!("{folder}{stem}-labels-idx1-ubyte"), &labels(&vec![0; n as usize]));
         }
     }
     assert_eq!(catalog::load("mnist", &search).expect("subfolder").len(), 4);
-    assert_eq!(
-        catalog::load("mnist-test", &search)
-            .expect("with the whole")
-            .len(),
-        2
-    );
-    assert_eq!(
-        catalog::load("fashion-mnist", &search)
-            .expect("subfolder")
-            .len(),
-        6
-    );
-    assert_eq!(
-        catalog::load("mnist", &[dir.path().join("fashion-mnist")])
-            .expect("directly")
-            .len(),
-        6
-    );
+    assert_eq!(catalog::load("mnist-test", &search).expect("with the whole").len(), 2);
+    assert_eq!(catalog::load("fashion-mnist", &search).expect("subfolder").len(), 6);
+    assert_eq!(catalog::load("mnist", &[dir.path().join("fashion-mnist")]).expect("directly").len(), 6);
 }
 
 #[test]
@@ -409,37 +276,20 @@ fn a_missing_set_names_its_files_and_every_folder_looked_in() {
     let error = catalog::load("mnist", &[here.clone(), absent.clone()]).expect_err("incomplete");
     assert!(matches!(error, DataError::Missing(_)), "{error:?}");
     let message = error.to_string();
-    for file in [
-        "train-images-idx3-ubyte",
-        "train-labels-idx1-ubyte",
-        "t10k-images-idx3-ubyte",
-        "t10k-labels-idx1-ubyte",
-    ] {
+    for file in
+        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+    {
         assert!(message.contains(file), "{file} is not in: {message}");
     }
-    for folder in [
-        here.clone(),
-        here.join("mnist"),
-        absent.clone(),
-        absent.join("mnist"),
-    ] {
-        assert!(
-            message.contains(&folder.display().to_string()),
-            "{} is not in: {message}",
-            folder.display()
-        );
+    for folder in [here.clone(), here.join("mnist"), absent.clone(), absent.join("mnist")] {
+        assert!(message.contains(&folder.display().to_string()), "{} is not in: {message}", folder.display());
     }
     assert!(message.contains("(no such folder)"), "{message}");
     let lacks = "lacks t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, train-labels-idx1-ubyte";
     assert!(message.contains(lacks), "{message}");
 
-    let error = catalog::load("usps", &[])
-        .expect_err("nowhere to look")
-        .to_string();
-    assert!(
-        error.contains("usps-images-idx3-ubyte") && error.contains("no folder was given"),
-        "{error}"
-    );
+    let error = catalog::load("usps", &[]).expect_err("nowhere to look").to_string();
+    assert!(error.contains("usps-images-idx3-ubyte") && error.contains("no folder was given"), "{error}");
 }
 
 #[test]
@@ -452,32 +302,18 @@ fn an_unknown_set_suggests_the_nearest() {
         ("ups", "usps"),
     ] {
         let error = catalog::load(asked, &[]).expect_err("unknown").to_string();
-        assert!(
-            error.contains(&format!("did you mean {meant:?}")),
-            "{asked}: {error}"
-        );
+        assert!(error.contains(&format!("did you mean {meant:?}")), "{asked}: {error}");
     }
-    let error = catalog::load("zebra", &[])
-        .expect_err("unknown")
-        .to_string();
-    assert!(
-        !error.contains("did you mean") && error.contains("mnist5k, mnist, "),
-        "{error}"
-    );
+    let error = catalog::load("zebra", &[]).expect_err("unknown").to_string();
+    assert!(!error.contains("did you mean") && error.contains("mnist5k, mnist, "), "{error}");
 }
 
 #[test]
 fn mnist5k_is_whole() {
     let set = catalog::load("mnist5k", &[]).expect("embedded");
-    assert_eq!(
-        (set.len(), set.channels, set.height, set.width),
-        (5000, 1, 28, 28)
-    );
+    assert_eq!((set.len(), set.channels, set.height, set.width), (5000, 1, 28, 28));
     assert_eq!((set.classes, set.class_counts()), (10, vec![500; 10]));
-    assert_eq!(
-        set.pixels.iter().map(|&p| u64::from(p)).sum::<u64>(),
-        131_267_102
-    );
+    assert_eq!(set.pixels.iter().map(|&p| u64::from(p)).sum::<u64>(), 131_267_102);
     let known = catalog::find("mnist5k").expect("known");
     assert_eq!(known.differences(&set), Vec::<String>::new());
     assert_eq!(set.spread(100).class_counts(), [10; 10]);
@@ -495,14 +331,7 @@ fn random_damage_never_panics() {
     let mut data = vec![0; 20 * 6];
     rng.fill_bytes(&mut data);
     let colour = idx_bytes(0x804, &[10, 2, 2, 3], &data);
-    let sources = [
-        grey(20),
-        gz(&grey(20)),
-        labels(&[5; 40]),
-        gz(&labels(&[5; 40])),
-        colour.clone(),
-        gz(&colour),
-    ];
+    let sources = [grey(20), gz(&grey(20)), labels(&[5; 40]), gz(&labels(&[5; 40])), colour.clone(), gz(&colour)];
     let (mut accepted, mut refused) = (0, 0);
     for round in 0..30_000 {
         let mut bytes = sources[round % sources.len()].clone();
@@ -512,11 +341,7 @@ fn random_damage_never_panics() {
         if !bytes.is_empty() {
             for _ in 0..rng.random_range(0..4) {
                 // Half of the damage in the header, where it matters most.
-                let reach = if rng.random_bool(0.5) {
-                    bytes.len().min(20)
-                } else {
-                    bytes.len()
-                };
+                let reach = if rng.random_bool(0.5) { bytes.len().min(20) } else { bytes.len() };
                 let at = rng.random_range(0..reach);
                 bytes[at] ^= rng.random_range(1..=255_u8);
             }
@@ -525,14 +350,8 @@ fn random_damage_never_panics() {
         match idx::decode_images(path, Cursor::new(&bytes)) {
             Ok(images) => {
                 accepted += 1;
-                let idx::IdxImages {
-                    channels,
-                    height,
-                    width,
-                    pixels,
-                } = images;
-                ImageSet::new("damaged", channels, height, width, pixels, None)
-                    .expect("a sound set");
+                let idx::IdxImages { channels, height, width, pixels } = images;
+                ImageSet::new("damaged", channels, height, width, pixels, None).expect("a sound set");
             }
             Err(error) => {
                 refused += 1;
@@ -543,10 +362,7 @@ fn random_damage_never_panics() {
             assert!(!labels.is_empty());
         }
     }
-    assert!(
-        accepted > 100 && refused > 10_000,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 100 && refused > 10_000, "{accepted} accepted, {refused} refused");
 }
 
 /// Real sets are not part of the project: they are read where they lie beside the checkout.
@@ -557,12 +373,7 @@ fn real_sets_have_their_published_histograms() {
     for known in catalog::known() {
         match catalog::load(known.name, &search) {
             Ok(set) => {
-                assert_eq!(
-                    known.differences(&set),
-                    Vec::<String>::new(),
-                    "{}",
-                    known.name
-                );
+                assert_eq!(known.differences(&set), Vec::<String>::new(), "{}", known.name);
                 checked.push((known.name, set));
             }
             Err(DataError::Missing(_)) => {
@@ -574,11 +385,6 @@ fn real_sets_have_their_published_histograms() {
     // One set in the place of another with the same file names is noticed.
     if checked.iter().any(|(name, _)| *name == "mnist") {
         let error = catalog::load("fashion-mnist", &[search[0].join("mnist")]).expect_err("MNIST");
-        assert!(
-            error
-                .to_string()
-                .contains("holds the images of mnist, not of fashion-mnist"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("holds the images of mnist, not of fashion-mnist"), "{error}");
     }
 }

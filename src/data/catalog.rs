@@ -58,12 +58,7 @@ static KNOWN: &[KnownSet] = &[
         shape: (1, 28, 28),
         class_counts: &[6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958],
         checksum: 0x1d3c_d1e8,
-        source: Source::Idx {
-            stems: &TEST_THEN_TRAIN,
-            subfolders: &[],
-            system: &[],
-            hint: None,
-        },
+        source: Source::Idx { stems: &TEST_THEN_TRAIN, subfolders: &[], system: &[], hint: None },
     },
     KnownSet {
         name: "mnist-test",
@@ -71,12 +66,7 @@ static KNOWN: &[KnownSet] = &[
         shape: (1, 28, 28),
         class_counts: &[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
         checksum: 0x190e_897b,
-        source: Source::Idx {
-            stems: &["t10k"],
-            subfolders: &["mnist"],
-            system: &[],
-            hint: None,
-        },
+        source: Source::Idx { stems: &["t10k"], subfolders: &["mnist"], system: &[], hint: None },
     },
     KnownSet {
         name: "usps",
@@ -84,12 +74,7 @@ static KNOWN: &[KnownSet] = &[
         shape: (1, 16, 16),
         class_counts: &[1553, 1269, 929, 824, 852, 716, 834, 792, 708, 821],
         checksum: 0x3872_229d,
-        source: Source::Idx {
-            stems: &["usps"],
-            subfolders: &[],
-            system: &[],
-            hint: None,
-        },
+        source: Source::Idx { stems: &["usps"], subfolders: &[], system: &[], hint: None },
     },
     KnownSet {
         name: "fashion-mnist",
@@ -116,14 +101,11 @@ pub fn known() -> &'static [KnownSet] {
 /// # Errors
 /// [`DataError::UnknownSet`], with the nearest known name.
 pub fn find(name: &str) -> Result<&'static KnownSet, DataError> {
-    KNOWN
-        .iter()
-        .find(|set| set.name == name)
-        .ok_or_else(|| DataError::UnknownSet {
-            name: name.to_owned(),
-            nearest: nearest(name),
-            known: KNOWN.iter().map(|set| set.name.to_owned()).collect(),
-        })
+    KNOWN.iter().find(|set| set.name == name).ok_or_else(|| DataError::UnknownSet {
+        name: name.to_owned(),
+        nearest: nearest(name),
+        known: KNOWN.iter().map(|set| set.name.to_owned()).collect(),
+    })
 }
 
 /// Loads a known set by name.
@@ -143,11 +125,7 @@ pub fn load(name: &str, search: &[PathBuf]) -> Result<ImageSet, DataError> {
             match known.confused_with(&set) {
                 Some(found) => {
                     let (name, found) = (name.to_owned(), found.to_owned());
-                    Err(DataError::WrongSet {
-                        name,
-                        found,
-                        folder,
-                    })
+                    Err(DataError::WrongSet { name, found, folder })
                 }
                 None => Ok(set),
             }
@@ -183,27 +161,15 @@ impl KnownSet {
     pub fn locate(&self, search: &[PathBuf]) -> Result<Location, DataError> {
         let (stems, subfolders, system, hint) = match &self.source {
             Source::Embedded(load) => return Ok(Location::Embedded(*load)),
-            Source::Idx {
-                stems,
-                subfolders,
-                system,
-                hint,
-            } => (stems, subfolders, system, *hint),
+            Source::Idx { stems, subfolders, system, hint } => (stems, subfolders, system, *hint),
         };
         let below = |dir: &PathBuf| {
             let own = dir.join(self.name);
-            let others = subfolders
-                .iter()
-                .map(|sub| dir.join(sub))
-                .collect::<Vec<_>>();
+            let others = subfolders.iter().map(|sub| dir.join(sub)).collect::<Vec<_>>();
             [own].into_iter().chain(others).chain([dir.clone()])
         };
         let mut looked_in: Vec<LookedIn> = Vec::new();
-        for folder in search
-            .iter()
-            .flat_map(below)
-            .chain(system.iter().map(PathBuf::from))
-        {
+        for folder in search.iter().flat_map(below).chain(system.iter().map(PathBuf::from)) {
             if looked_in.iter().any(|seen| seen.folder == folder) {
                 continue;
             }
@@ -217,10 +183,7 @@ impl KnownSet {
         }
         Err(DataError::Missing(Box::new(MissingSet {
             name: self.name.to_owned(),
-            files: stems
-                .iter()
-                .flat_map(|stem| idx_folder::canonical_names(stem))
-                .collect(),
+            files: stems.iter().flat_map(|stem| idx_folder::canonical_names(stem)).collect(),
             looked_in,
             hint,
         })))
@@ -236,16 +199,8 @@ impl KnownSet {
         };
         let shape = (set.channels, set.height, set.width);
         compare("images", self.images().to_string(), set.len().to_string());
-        compare(
-            "channels, height, width",
-            format!("{:?}", self.shape),
-            format!("{shape:?}"),
-        );
-        compare(
-            "images of each class",
-            format!("{:?}", self.class_counts),
-            format!("{:?}", set.class_counts()),
-        );
+        compare("channels, height, width", format!("{:?}", self.shape), format!("{shape:?}"));
+        compare("images of each class", format!("{:?}", self.class_counts), format!("{:?}", set.class_counts()));
         compare(
             "checksum (CRC-32 of pixels and labels)",
             format!("{:08x}", self.checksum),
@@ -262,10 +217,7 @@ impl KnownSet {
         if checksum == self.checksum {
             return None;
         }
-        KNOWN
-            .iter()
-            .find(|k| k.checksum == checksum)
-            .map(|k| k.name)
+        KNOWN.iter().find(|k| k.checksum == checksum).map(|k| k.name)
     }
 }
 
@@ -286,11 +238,7 @@ fn pairs_or_lacks(folder: &Path, stems: &[&str]) -> Result<Vec<Pair>, Vec<String
             }
         }
     }
-    if lacks.is_empty() {
-        Ok(pairs)
-    } else {
-        Err(lacks)
-    }
+    if lacks.is_empty() { Ok(pairs) } else { Err(lacks) }
 }
 
 /// The known name most like `name`, if any is like it.

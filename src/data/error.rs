@@ -121,10 +121,7 @@ pub enum IdxProblem {
     },
 
     /// The header says there is nothing, or more than can exist.
-    #[error(
-        "byte {offset}: dimensions {} {why}; the header is damaged",
-        Dims(dims)
-    )]
+    #[error("byte {offset}: dimensions {} {why}; the header is damaged", Dims(dims))]
     Dimensions {
         /// Where the offending dimension starts.
         offset: u64,
@@ -165,9 +162,7 @@ pub enum IdxProblem {
     },
 
     /// The gzip stream cannot be decoded, or its checksum does not agree.
-    #[error(
-        "corrupted gzip stream after {after} decompressed bytes ({detail}); copy or download the file again"
-    )]
+    #[error("corrupted gzip stream after {after} decompressed bytes ({detail}); copy or download the file again")]
     Gzip {
         /// Bytes that were decompressed before the failure.
         after: u64,

@@ -56,12 +56,7 @@ pub fn read_labels(path: &Path) -> Result<Vec<u32>, DataError> {
 /// # Errors
 /// Those of [`read_images`] and [`read_labels`], and [`DataError::Set`] where the two do not have the same length.
 pub fn load_pair(name: &str, images: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError> {
-    let IdxImages {
-        channels,
-        height,
-        width,
-        pixels,
-    } = read_images(images)?;
+    let IdxImages { channels, height, width, pixels } = read_images(images)?;
     let labels = labels.map(read_labels).transpose()?;
     ImageSet::new(name, channels, height, width, pixels, labels)
 }
@@ -76,26 +71,11 @@ pub fn decode_images(origin: &Path, reader: impl Read) -> Result<IdxImages, Data
     let size = |i: usize| dims.get(i).map_or(1, |&d| d as usize);
     let (height, width, channels) = (size(1), size(2), size(3));
     if channels > 4 {
-        let problem = IdxProblem::Channels {
-            found: channels as u32,
-            dims,
-        };
-        return Err(DataError::Idx {
-            path: origin.to_owned(),
-            problem,
-        });
+        let problem = IdxProblem::Channels { found: channels as u32, dims };
+        return Err(DataError::Idx { path: origin.to_owned(), problem });
     }
-    let pixels = if channels == 1 {
-        data
-    } else {
-        to_planar(&data, height * width, channels)
-    };
-    Ok(IdxImages {
-        channels,
-        height,
-        width,
-        pixels,
-    })
+    let pixels = if channels == 1 { data } else { to_planar(&data, height * width, channels) };
+    Ok(IdxImages { channels, height, width, pixels })
 }
 
 /// Decodes labels from any reader; `origin` names it in errors. See [`read_labels`].
@@ -119,10 +99,7 @@ fn to_planar(data: &[u8], pixels: usize, channels: usize) -> Vec<u8> {
 }
 
 fn open(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    File::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }
 
 /// A failure that does not know its file yet.
@@ -142,17 +119,9 @@ impl Failure {
 }
 
 /// Unpacks gzip where the first bytes say so, then reads the header and exactly what it promises.
-fn decode(
-    mut reader: impl Read,
-    magics: &[u32],
-    wanted: &'static str,
-) -> Result<(Vec<u32>, Vec<u8>), Failure> {
+fn decode(mut reader: impl Read, magics: &[u32], wanted: &'static str) -> Result<(Vec<u32>, Vec<u8>), Failure> {
     let mut start = Vec::with_capacity(2);
-    reader
-        .by_ref()
-        .take(2)
-        .read_to_end(&mut start)
-        .map_err(Failure::Io)?;
+    reader.by_ref().take(2).read_to_end(&mut start).map_err(Failure::Io)?;
     let gzip = start == [0x1f, 0x8b];
     let whole = Cursor::new(start).chain(reader);
     if gzip {
@@ -160,12 +129,7 @@ fn decode(
         let inner = MultiGzDecoder::new(BufReader::new(whole));
         Source { inner, gzip, at: 0 }.array(magics, wanted)
     } else {
-        Source {
-            inner: whole,
-            gzip,
-            at: 0,
-        }
-        .array(magics, wanted)
+        Source { inner: whole, gzip, at: 0 }.array(magics, wanted)
     }
 }
 
@@ -186,51 +150,32 @@ impl<R: Read> Source<R> {
             Ok(_) => Ok(bytes),
             // The decoder reports bad data by these kinds; whatever else comes is the system's failure.
             Err(e) if self.gzip && is_bad_gzip(e.kind()) => {
-                Err(Failure::Problem(IdxProblem::Gzip {
-                    after: self.at,
-                    detail: e.to_string(),
-                }))
+                Err(Failure::Problem(IdxProblem::Gzip { after: self.at, detail: e.to_string() }))
             }
             Err(e) => Err(Failure::Io(e)),
         }
     }
 
     /// Reads the header and the data: dimensions and bytes.
-    fn array(
-        mut self,
-        magics: &[u32],
-        wanted: &'static str,
-    ) -> Result<(Vec<u32>, Vec<u8>), Failure> {
+    fn array(mut self, magics: &[u32], wanted: &'static str) -> Result<(Vec<u32>, Vec<u8>), Failure> {
         let magic = self.up_to(4)?;
         let Ok(magic) = <[u8; 4]>::try_from(magic.as_slice()) else {
-            return Err(Failure::Problem(IdxProblem::Truncated {
-                expected: 4,
-                found: magic.len() as u64,
-            }));
+            return Err(Failure::Problem(IdxProblem::Truncated { expected: 4, found: magic.len() as u64 }));
         };
         check_magic(magic, magics, wanted).map_err(Failure::Problem)?;
 
         let header_bytes = 4 + 4 * u64::from(magic[3]);
         let header = self.up_to(header_bytes - 4)?;
         if self.at < header_bytes {
-            return Err(Failure::Problem(IdxProblem::Truncated {
-                expected: header_bytes,
-                found: self.at,
-            }));
+            return Err(Failure::Problem(IdxProblem::Truncated { expected: header_bytes, found: self.at }));
         }
-        let dims: Vec<u32> = header
-            .chunks_exact(4)
-            .map(|d| u32::from_be_bytes([d[0], d[1], d[2], d[3]]))
-            .collect();
+        let dims: Vec<u32> = header.chunks_exact(4).map(|d| u32::from_be_bytes([d[0], d[1], d[2], d[3]])).collect();
         let data_bytes = data_bytes(&dims).map_err(Failure::Problem)?;
 
         let data = self.up_to(data_bytes)?;
         let expected = header_bytes + data_bytes;
         if self.at < expected {
-            return Err(Failure::Problem(IdxProblem::Truncated {
-                expected,
-                found: self.at,
-            }));
+            return Err(Failure::Problem(IdxProblem::Truncated { expected, found: self.at }));
         }
         // Looking for one byte more also makes the gzip decoder check its checksum.
         if !self.up_to(1)?.is_empty() {
@@ -241,19 +186,12 @@ impl<R: Read> Source<R> {
 }
 
 fn is_bad_gzip(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-    )
+    matches!(kind, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 /// Number of data bytes, if the dimensions make sense.
 fn data_bytes(dims: &[u32]) -> Result<u64, IdxProblem> {
-    let fail = |i: usize, why| IdxProblem::Dimensions {
-        offset: 4 + 4 * i as u64,
-        dims: dims.to_vec(),
-        why,
-    };
+    let fail = |i: usize, why| IdxProblem::Dimensions { offset: 4 + 4 * i as u64, dims: dims.to_vec(), why };
     let mut product: u64 = 1;
     for (i, &dim) in dims.iter().enumerate() {
         if dim == 0 {
@@ -281,11 +219,7 @@ fn check_magic(bytes: [u8; 4], magics: &[u32], wanted: &'static str) -> Result<(
     {
         return Err(IdxProblem::ElementType { code, name });
     }
-    Err(IdxProblem::Magic {
-        found,
-        wanted,
-        meaning: meaning(bytes, found),
-    })
+    Err(IdxProblem::Magic { found, wanted, meaning: meaning(bytes, found) })
 }
 
 /// Element types of IDX other than the unsigned byte.
@@ -310,9 +244,7 @@ fn meaning(bytes: [u8; 4], found: u32) -> String {
         (_, [b'P', b'K', ..]) => "this is a zip archive, unpack it first".to_owned(),
         (_, [0x93, b'N', b'U', b'M']) => "this is a NumPy file".to_owned(),
         (_, [0x89, b'P', b'N', b'G']) => "this is a PNG image".to_owned(),
-        (_, [b'<', ..]) => {
-            "this looks like a web page saved in place of the file, download it again".to_owned()
-        }
+        (_, [b'<', ..]) => "this looks like a web page saved in place of the file, download it again".to_owned(),
         _ => "this is not an IDX file".to_owned(),
     }
 }

@@ -9,11 +9,7 @@ use super::idx::{self, IdxImages};
 use super::set::ImageSet;
 
 /// Endings of image files, after the stem (`train`, `t10k`, `usps`); the dotted ones come from some unpackers.
-const IMAGES: [&str; 3] = [
-    "-images-idx3-ubyte",
-    "-images.idx3-ubyte",
-    "-images-idx4-ubyte",
-];
+const IMAGES: [&str; 3] = ["-images-idx3-ubyte", "-images.idx3-ubyte", "-images-idx4-ubyte"];
 /// Endings of label files, after the stem.
 const LABELS: [&str; 2] = ["-labels-idx1-ubyte", "-labels.idx1-ubyte"];
 
@@ -35,20 +31,13 @@ pub struct Pair {
 
 /// The canonical names of the two files of a stem, without `.gz`: images, labels.
 pub fn canonical_names(stem: &str) -> [String; 2] {
-    [
-        format!("{stem}{}", IMAGES[0]),
-        format!("{stem}{}", LABELS[0]),
-    ]
+    [format!("{stem}{}", IMAGES[0]), format!("{stem}{}", LABELS[0])]
 }
 
 /// The pair of files of `stem` in `folder`, plain or `.gz` (plain first); `None` without images.
 pub fn find_pair(folder: &Path, stem: &str) -> Option<Pair> {
     let images = find_file(folder, stem, &IMAGES)?;
-    Some(Pair {
-        stem: stem.to_owned(),
-        images,
-        labels: find_file(folder, stem, &LABELS),
-    })
+    Some(Pair { stem: stem.to_owned(), images, labels: find_file(folder, stem, &LABELS) })
 }
 
 /// Whether `folder` has labels of `stem`.
@@ -69,10 +58,7 @@ fn find_file(folder: &Path, stem: &str, endings: &[&str]) -> Option<PathBuf> {
 /// # Errors
 /// [`DataError::Read`] where the folder cannot be listed.
 pub fn find_pairs(folder: &Path) -> Result<Vec<Pair>, DataError> {
-    let fail = |source| DataError::Read {
-        path: folder.to_owned(),
-        source,
-    };
+    let fail = |source| DataError::Read { path: folder.to_owned(), source };
     let mut stems = BTreeSet::new();
     for entry in fs::read_dir(folder).map_err(fail)? {
         let name = entry.map_err(fail)?.file_name();
@@ -83,10 +69,7 @@ pub fn find_pairs(folder: &Path) -> Result<Vec<Pair>, DataError> {
             stems.insert(stem.to_owned());
         }
     }
-    Ok(stems
-        .iter()
-        .filter_map(|stem| find_pair(folder, stem))
-        .collect())
+    Ok(stems.iter().filter_map(|stem| find_pair(folder, stem)).collect())
 }
 
 /// Loads the one set that `folder` holds: `train` and `t10k` joined, test first, or a single pair. Its name is that of
@@ -99,16 +82,10 @@ pub fn load_folder(folder: &Path) -> Result<ImageSet, DataError> {
     let folder_name = folder.file_name().and_then(|n| n.to_str());
     let is_split = |p: &Pair| TEST_THEN_TRAIN.contains(&p.stem.as_str());
     match pairs.as_slice() {
-        [] => Err(DataError::NoImages {
-            folder: folder.to_owned(),
-        }),
+        [] => Err(DataError::NoImages { folder: folder.to_owned() }),
         [only] => {
             // `train` says nothing about what the images are, the folder may.
-            let name = if is_split(only) {
-                folder_name.unwrap_or(&only.stem)
-            } else {
-                &only.stem
-            };
+            let name = if is_split(only) { folder_name.unwrap_or(&only.stem) } else { &only.stem };
             idx::load_pair(name, &only.images, only.labels.as_deref())
         }
         [a, b] if is_split(a) && is_split(b) => {
@@ -116,10 +93,9 @@ pub fn load_folder(folder: &Path) -> Result<ImageSet, DataError> {
             pairs.sort_by_key(|p| TEST_THEN_TRAIN.iter().position(|s| *s == p.stem));
             load_pairs(folder_name.unwrap_or("images"), &pairs)
         }
-        _ => Err(DataError::Ambiguous {
-            folder: folder.to_owned(),
-            stems: pairs.into_iter().map(|p| p.stem).collect(),
-        }),
+        _ => {
+            Err(DataError::Ambiguous { folder: folder.to_owned(), stems: pairs.into_iter().map(|p| p.stem).collect() })
+        }
     }
 }
 
@@ -129,10 +105,7 @@ pub fn load_folder(folder: &Path) -> Result<ImageSet, DataError> {
 /// Those of [`idx::load_pair`]; [`DataError::Set`] where the pairs do not hold images of one size, only some have
 /// labels, or there are none.
 pub fn load_pairs(name: &str, pairs: &[Pair]) -> Result<ImageSet, DataError> {
-    let fail = |problem| DataError::Set {
-        name: name.to_owned(),
-        problem,
-    };
+    let fail = |problem| DataError::Set { name: name.to_owned(), problem };
     let Some((head, tail)) = pairs.split_first() else {
         return Err(fail(SetProblem::Empty));
     };
@@ -151,12 +124,7 @@ pub fn load_pairs(name: &str, pairs: &[Pair]) -> Result<ImageSet, DataError> {
         }
         all.pixels.extend_from_slice(&more.pixels);
     }
-    let IdxImages {
-        channels,
-        height,
-        width,
-        pixels,
-    } = all;
+    let IdxImages { channels, height, width, pixels } = all;
     ImageSet::new(name, channels, height, width, pixels, labels)
 }
 
@@ -168,10 +136,7 @@ fn read_pair(name: &str, pair: &Pair) -> Result<(IdxImages, Option<Vec<u32>>), D
     match &labels {
         Some(labels) if labels.len() != count => Err(DataError::Set {
             name: format!("{name} ({})", pair.stem),
-            problem: SetProblem::LabelCount {
-                images: count,
-                labels: labels.len(),
-            },
+            problem: SetProblem::LabelCount { images: count, labels: labels.len() },
         }),
         _ => Ok((images, labels)),
     }

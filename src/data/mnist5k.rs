@@ -19,18 +19,6 @@ const LABELS: &[u8] = include_bytes!("../../datasets/mnist5k-labels-idx1-ubyte.g
 pub fn load() -> Result<ImageSet, DataError> {
     let images = Path::new("(embedded) mnist5k-images-idx3-ubyte.gz");
     let labels = Path::new("(embedded) mnist5k-labels-idx1-ubyte.gz");
-    let IdxImages {
-        channels,
-        height,
-        width,
-        pixels,
-    } = idx::decode_images(images, IMAGES)?;
-    ImageSet::new(
-        NAME,
-        channels,
-        height,
-        width,
-        pixels,
-        Some(idx::decode_labels(labels, LABELS)?),
-    )
+    let IdxImages { channels, height, width, pixels } = idx::decode_images(images, IMAGES)?;
+    ImageSet::new(NAME, channels, height, width, pixels, Some(idx::decode_labels(labels, LABELS)?))
 }

@@ -41,38 +41,23 @@ impl ImageSet {
         labels: Option<Vec<u32>>,
     ) -> Result<ImageSet, DataError> {
         let name = name.into();
-        let fail = |problem| DataError::Set {
-            name: name.clone(),
-            problem,
-        };
+        let fail = |problem| DataError::Set { name: name.clone(), problem };
         let image_bytes = channels
             .checked_mul(height)
             .and_then(|b| b.checked_mul(width))
             .filter(|&b| b > 0)
-            .ok_or_else(|| {
-                fail(SetProblem::Size {
-                    channels,
-                    height,
-                    width,
-                })
-            })?;
+            .ok_or_else(|| fail(SetProblem::Size { channels, height, width }))?;
         if pixels.is_empty() {
             return Err(fail(SetProblem::Empty));
         }
         if !pixels.len().is_multiple_of(image_bytes) {
-            return Err(fail(SetProblem::PixelCount {
-                bytes: pixels.len(),
-                image_bytes,
-            }));
+            return Err(fail(SetProblem::PixelCount { bytes: pixels.len(), image_bytes }));
         }
         let images = pixels.len() / image_bytes;
         if let Some(labels) = &labels
             && labels.len() != images
         {
-            return Err(fail(SetProblem::LabelCount {
-                images,
-                labels: labels.len(),
-            }));
+            return Err(fail(SetProblem::LabelCount { images, labels: labels.len() }));
         }
         let (labels, classes) = match labels {
             Some(labels) => {
@@ -81,23 +66,12 @@ impl ImageSet {
             }
             None => (None, 0),
         };
-        Ok(ImageSet {
-            name,
-            channels,
-            height,
-            width,
-            pixels,
-            labels,
-            classes,
-        })
+        Ok(ImageSet { name, channels, height, width, pixels, labels, classes })
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.pixels
-            .len()
-            .checked_div(self.image_bytes())
-            .unwrap_or(0)
+        self.pixels.len().checked_div(self.image_bytes()).unwrap_or(0)
     }
 
     /// Whether there are no images (never so for a set made by [`ImageSet::new`]).
@@ -141,18 +115,12 @@ impl ImageSet {
     /// # Errors
     /// [`DataError::Set`] where an index is not below [`len`](ImageSet::len), or there are none.
     pub fn select(&self, indices: &[usize]) -> Result<ImageSet, DataError> {
-        let fail = |problem| DataError::Set {
-            name: self.name.clone(),
-            problem,
-        };
+        let fail = |problem| DataError::Set { name: self.name.clone(), problem };
         if indices.is_empty() {
             return Err(fail(SetProblem::Empty));
         }
         if let Some(&index) = indices.iter().find(|&&i| i >= self.len()) {
-            return Err(fail(SetProblem::Index {
-                index,
-                images: self.len(),
-            }));
+            return Err(fail(SetProblem::Index { index, images: self.len() }));
         }
         Ok(self.pick(indices.iter().copied()))
     }
@@ -184,16 +152,8 @@ impl ImageSet {
         for i in indices.clone() {
             pixels.extend_from_slice(self.image(i));
         }
-        let labels = self
-            .labels
-            .as_ref()
-            .map(|labels| indices.map(|i| labels[i]).collect());
-        ImageSet {
-            name: self.name.clone(),
-            pixels,
-            labels,
-            ..*self
-        }
+        let labels = self.labels.as_ref().map(|labels| indices.map(|i| labels[i]).collect());
+        ImageSet { name: self.name.clone(), pixels, labels, ..*self }
     }
 }
 
@@ -202,10 +162,7 @@ fn renumber(mut labels: Vec<u32>) -> (Vec<u32>, usize) {
     let mut distinct = labels.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    if distinct
-        .last()
-        .is_some_and(|&last| last as usize >= distinct.len())
-    {
+    if distinct.last().is_some_and(|&last| last as usize >= distinct.len()) {
         for label in &mut labels {
             // Every label is in `distinct`, so the search finds it.
             *label = distinct.partition_point(|d| d < label) as u32;

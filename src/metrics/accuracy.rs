@@ -8,11 +8,7 @@ use super::contingency::Contingency;
 /// With as many clusters as classes it is the best one-to-one map (Hungarian method); otherwise every cluster goes to
 /// the class that most of its images have, the lowest such class on a tie, and class 0 where it is empty.
 pub fn cluster_to_class(table: &Contingency) -> Vec<u32> {
-    if table.classes() == table.clusters() {
-        one_to_one(table)
-    } else {
-        majority(table)
-    }
+    if table.classes() == table.clusters() { one_to_one(table) } else { majority(table) }
 }
 
 /// Whether [`cluster_to_class`] is a one-to-one map for this table.
@@ -23,11 +19,7 @@ pub fn is_one_to_one(table: &Contingency) -> bool {
 fn one_to_one(table: &Contingency) -> Vec<u32> {
     let k = table.clusters();
     // Classes are the rows: on a tie, this is the map that the published code takes. Counts are below 2^53, so exact.
-    let costs: Vec<f64> = table
-        .rows()
-        .flatten()
-        .map(|&count| -(count as f64))
-        .collect();
+    let costs: Vec<f64> = table.rows().flatten().map(|&count| -(count as f64)).collect();
     // A square matrix of finite numbers is always matched.
     let Ok(matched) = linear_sum_assignment(&costs, k, k) else {
         return majority(table);
@@ -56,11 +48,7 @@ fn majority(table: &Contingency) -> Vec<u32> {
 /// For each class, the number of its images that are in clusters mapped to it.
 fn hits(table: &Contingency, cluster_to_class: &[u32]) -> Vec<u64> {
     let hits_of = |(class, row): (usize, &[u64])| {
-        row.iter()
-            .zip(cluster_to_class)
-            .filter(|&(_, &mapped)| mapped as usize == class)
-            .map(|(count, _)| count)
-            .sum()
+        row.iter().zip(cluster_to_class).filter(|&(_, &mapped)| mapped as usize == class).map(|(count, _)| count).sum()
     };
     table.rows().enumerate().map(hits_of).collect()
 }
@@ -73,10 +61,7 @@ pub fn accuracy(table: &Contingency, cluster_to_class: &[u32]) -> f64 {
 /// For each class, the share of its images that are in a cluster mapped to it; NaN for a class without images.
 pub fn class_accuracy(table: &Contingency, cluster_to_class: &[u32]) -> Vec<f64> {
     let hits = hits(table, cluster_to_class);
-    hits.iter()
-        .zip(table.class_sizes())
-        .map(|(&hits, size)| hits as f64 / size as f64)
-        .collect()
+    hits.iter().zip(table.class_sizes()).map(|(&hits, size)| hits as f64 / size as f64).collect()
 }
 
 /// Mean of [`class_accuracy`] over the classes that have images.

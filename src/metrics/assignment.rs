@@ -45,24 +45,13 @@ pub fn linear_sum_assignment(
     columns: usize,
 ) -> Result<Vec<Option<usize>>, AssignmentError> {
     if rows.checked_mul(columns) != Some(costs.len()) {
-        return Err(AssignmentError::Shape {
-            rows,
-            columns,
-            found: costs.len(),
-        });
+        return Err(AssignmentError::Shape { rows, columns, found: costs.len() });
     }
     if let Some(i) = costs.iter().position(|c| c.is_nan() || c.abs() > LARGEST) {
-        return Err(AssignmentError::Cost {
-            row: i / columns,
-            column: i % columns,
-            cost: costs[i],
-        });
+        return Err(AssignmentError::Cost { row: i / columns, column: i % columns, cost: costs[i] });
     }
     if rows <= columns {
-        Ok(match_rows(|r, c| costs[r * columns + c], rows, columns)
-            .into_iter()
-            .map(Some)
-            .collect())
+        Ok(match_rows(|r, c| costs[r * columns + c], rows, columns).into_iter().map(Some).collect())
     } else {
         // The search needs at least as many columns as rows: match the other way round, then turn the pairs about.
         let mut matched = vec![None; rows];
@@ -151,14 +140,7 @@ mod tests {
 
     /// The least cost over all matchings, by trying every one.
     fn brute_force(costs: &[f64], rows: usize, columns: usize) -> f64 {
-        fn go(
-            costs: &[f64],
-            rows: usize,
-            columns: usize,
-            row: usize,
-            used: &mut Vec<bool>,
-            skips: usize,
-        ) -> f64 {
+        fn go(costs: &[f64], rows: usize, columns: usize, row: usize, used: &mut Vec<bool>, skips: usize) -> f64 {
             if row == rows {
                 return 0.0;
             }
@@ -176,22 +158,11 @@ mod tests {
             }
             best
         }
-        go(
-            costs,
-            rows,
-            columns,
-            0,
-            &mut vec![false; columns],
-            rows.saturating_sub(columns),
-        )
+        go(costs, rows, columns, 0, &mut vec![false; columns], rows.saturating_sub(columns))
     }
 
     fn cost_of(costs: &[f64], columns: usize, matched: &[Option<usize>]) -> f64 {
-        matched
-            .iter()
-            .enumerate()
-            .filter_map(|(r, c)| c.map(|c| costs[r * columns + c]))
-            .sum()
+        matched.iter().enumerate().filter_map(|(r, c)| c.map(|c| costs[r * columns + c])).sum()
     }
 
     #[test]
@@ -201,13 +172,7 @@ mod tests {
             let (rows, columns) = (rng.random_range(1..=6), rng.random_range(1..=6));
             // Every third case has few distinct costs, so that there are ties.
             let costs: Vec<f64> = (0..rows * columns)
-                .map(|_| {
-                    if case % 3 == 0 {
-                        f64::from(rng.random_range(-2..=2))
-                    } else {
-                        rng.random_range(-5.0..5.0)
-                    }
-                })
+                .map(|_| if case % 3 == 0 { f64::from(rng.random_range(-2..=2)) } else { rng.random_range(-5.0..5.0) })
                 .collect();
             let matched = linear_sum_assignment(&costs, rows, columns).expect("valid costs");
             let mut taken: Vec<usize> = matched.iter().flatten().copied().collect();
@@ -215,14 +180,8 @@ mod tests {
             taken.sort_unstable();
             taken.dedup();
             assert_eq!(taken.len(), rows.min(columns), "a column was used twice");
-            let (ours, best) = (
-                cost_of(&costs, columns, &matched),
-                brute_force(&costs, rows, columns),
-            );
-            assert!(
-                (ours - best).abs() < 1e-9,
-                "case {case}, {rows} x {columns}: {ours} against {best}"
-            );
+            let (ours, best) = (cost_of(&costs, columns, &matched), brute_force(&costs, rows, columns));
+            assert!((ours - best).abs() < 1e-9, "case {case}, {rows} x {columns}: {ours} against {best}");
         }
     }
 
@@ -235,27 +194,14 @@ mod tests {
             costs[row * n + (row * 7 + 3) % n] = 0.0;
         }
         let matched = linear_sum_assignment(&costs, n, n).expect("valid costs");
-        assert!(
-            matched
-                .iter()
-                .enumerate()
-                .all(|(row, c)| *c == Some((row * 7 + 3) % n))
-        );
+        assert!(matched.iter().enumerate().all(|(row, c)| *c == Some((row * 7 + 3) % n)));
     }
 
     #[test]
     fn bad_input_is_an_error() {
-        assert_eq!(
-            linear_sum_assignment(&[1.0], 2, 2),
-            Err(AssignmentError::Shape {
-                rows: 2,
-                columns: 2,
-                found: 1
-            })
-        );
+        assert_eq!(linear_sum_assignment(&[1.0], 2, 2), Err(AssignmentError::Shape { rows: 2, columns: 2, found: 1 }));
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX] {
-            let error =
-                linear_sum_assignment(&[0.0, 0.0, 0.0, bad], 2, 2).expect_err("unusable cost");
+            let error = linear_sum_assignment(&[0.0, 0.0, 0.0, bad], 2, 2).expect_err("unusable cost");
             assert!(error.to_string().contains("row 1, column 1"), "{error}");
         }
         assert_eq!(linear_sum_assignment(&[], 0, 3), Ok(vec![]));

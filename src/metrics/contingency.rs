@@ -16,17 +16,9 @@ impl Contingency {
     /// # Errors
     /// [`ScoreError`] where the lengths differ, there are no images, a class or cluster is out of range, or the table
     /// would be too large to hold.
-    pub fn new(
-        truth: &[u32],
-        predicted: &[u32],
-        classes: usize,
-        clusters: usize,
-    ) -> Result<Contingency, ScoreError> {
+    pub fn new(truth: &[u32], predicted: &[u32], classes: usize, clusters: usize) -> Result<Contingency, ScoreError> {
         if truth.len() != predicted.len() {
-            return Err(ScoreError::Length {
-                truth: truth.len(),
-                predicted: predicted.len(),
-            });
+            return Err(ScoreError::Length { truth: truth.len(), predicted: predicted.len() });
         }
         if truth.is_empty() {
             return Err(ScoreError::Empty);
@@ -38,26 +30,14 @@ impl Contingency {
         let mut counts = vec![0_u64; cells];
         for (image, (&class, &cluster)) in truth.iter().zip(predicted).enumerate() {
             if class as usize >= classes {
-                return Err(ScoreError::Class {
-                    image,
-                    class,
-                    classes,
-                });
+                return Err(ScoreError::Class { image, class, classes });
             }
             if cluster as usize >= clusters {
-                return Err(ScoreError::Cluster {
-                    image,
-                    cluster,
-                    clusters,
-                });
+                return Err(ScoreError::Cluster { image, cluster, clusters });
             }
             counts[class as usize * clusters + cluster as usize] += 1;
         }
-        Ok(Contingency {
-            classes,
-            clusters,
-            counts,
-        })
+        Ok(Contingency { classes, clusters, counts })
     }
 
     /// Number of classes, with images or not.
@@ -80,11 +60,7 @@ impl Contingency {
     /// # Panics
     /// If either is out of range, as indexing a slice does.
     pub fn count(&self, class: usize, cluster: usize) -> u64 {
-        assert!(
-            cluster < self.clusters,
-            "cluster {cluster} of {}",
-            self.clusters
-        );
+        assert!(cluster < self.clusters, "cluster {cluster} of {}", self.clusters);
         self.counts[class * self.clusters + cluster]
     }
 

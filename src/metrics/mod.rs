@@ -32,9 +32,7 @@ pub struct Scores {
 #[non_exhaustive]
 pub enum ScoreError {
     /// There is not one prediction for each true class.
-    #[error(
-        "{truth} true classes but {predicted} predicted clusters: one of each is needed for every image"
-    )]
+    #[error("{truth} true classes but {predicted} predicted clusters: one of each is needed for every image")]
     Length {
         /// True classes given.
         truth: usize,
@@ -55,9 +53,7 @@ pub enum ScoreError {
         classes: usize,
     },
     /// A predicted cluster is out of range.
-    #[error(
-        "image {image} is in cluster {cluster}, but there are only {clusters} clusters, from 0"
-    )]
+    #[error("image {image} is in cluster {cluster}, but there are only {clusters} clusters, from 0")]
     Cluster {
         /// Index of the image.
         image: usize,
@@ -80,12 +76,7 @@ pub enum ScoreError {
 ///
 /// # Errors
 /// [`ScoreError`] where the lengths differ, there is nothing to score, or a class or cluster is out of range.
-pub fn score(
-    truth: &[u32],
-    predicted: &[u32],
-    classes: usize,
-    clusters: usize,
-) -> Result<Scores, ScoreError> {
+pub fn score(truth: &[u32], predicted: &[u32], classes: usize, clusters: usize) -> Result<Scores, ScoreError> {
     let table = Contingency::new(truth, predicted, classes, clusters)?;
     let cluster_to_class = accuracy::cluster_to_class(&table);
     let class_acc = accuracy::class_accuracy(&table, &cluster_to_class);

@@ -8,9 +8,8 @@ use super::contingency::Contingency;
 /// its own) included.
 pub fn adjusted_rand_index(table: &Contingency) -> f64 {
     // Counts of ordered pairs, exact: u128 holds any square of a u64.
-    let squares = |sizes: &mut dyn Iterator<Item = u64>| -> u128 {
-        sizes.map(|size| u128::from(size) * u128::from(size)).sum()
-    };
+    let squares =
+        |sizes: &mut dyn Iterator<Item = u64>| -> u128 { sizes.map(|size| u128::from(size) * u128::from(size)).sum() };
     let total = u128::from(table.total());
     let together_in_both = squares(&mut table.rows().flatten().copied());
     let together_in_class = squares(&mut table.class_sizes().into_iter());

@@ -1,0 +1,211 @@
+//! DTI K-means: loss = mean over images of min over k of the squared distance to the k-th transformed prototype
+//! (Monnier et al. 2020, equation 4).
+
+use super::gaussian_weights;
+use crate::nn::{Declare, Encoder, EncoderKind, Heads, Initial, Mode, STACKED};
+use crate::tape::{Arena, Engine, EngineError, Padding, PersistentId, Rows, Store, Tape, Var};
+use crate::warp::{Module, Sequence, Source};
+use rand::Rng;
+
+/// What a model is made of.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Number of prototypes.
+    pub k: usize,
+    /// Channels of the images.
+    pub channels: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Network that reads the images.
+    pub encoder: EncoderKind,
+    /// Transformations after the identity.
+    pub sequence: Sequence,
+    /// What warps read outside a prototype.
+    pub padding: Padding,
+    /// Standard deviation in pixels of Gaussian weights on the distance.
+    pub gaussian_weights: Option<f64>,
+}
+
+/// The tensors of a model in a store.
+#[derive(Clone, Debug)]
+pub struct DtiKmeans {
+    /// What it is made of.
+    pub spec: Spec,
+    prototypes: PersistentId,
+    encoder: Option<Encoder>,
+    heads: Vec<Heads>,
+    weights: Option<PersistentId>,
+    initial: Initial,
+}
+
+/// What a training step minimises and what it learns about the batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Objective {
+    /// Mean distance to the winner, shape [1]; its gradient runs through the winner's transformations only.
+    pub loss: Var,
+    /// Distances [B,K], without gradient.
+    pub distances: Var,
+    /// Smallest distance [B], without gradient.
+    pub minimum: Var,
+    /// Winner u32 [B].
+    pub winner: Var,
+}
+
+/// A batch compared with the prototypes, for evaluation.
+#[derive(Clone, Copy, Debug)]
+pub struct Aligned {
+    /// Distances [B,K].
+    pub distances: Var,
+    /// Smallest distance [B].
+    pub minimum: Var,
+    /// Winner u32 [B].
+    pub winner: Var,
+    /// The winner's prototype, transformed [B,C,H,W]; `None` while only the identity is active.
+    pub image: Option<Var>,
+}
+
+impl DtiKmeans {
+    /// Declares a model's tensors. Parameters are declared group by group, so that the optimiser can sweep over each.
+    pub fn new(store: &mut Store, spec: Spec) -> Self {
+        let item = [spec.channels, spec.height, spec.width];
+        let weights = spec.gaussian_weights.map(|_| store.add("loss_weights", item, Arena::Constants));
+        let mut declare = Declare::new(store);
+        // Prototypes get their values from data; see `initialise`.
+        let prototypes = declare.store.parameter("prototypes", [spec.k, item[0], item[1], item[2]]);
+        let sequence = &spec.sequence.0;
+        let encoder = (!sequence.is_empty())
+            .then(|| Encoder::new(&mut declare, "transformer.encoder.encoder", spec.encoder, spec.channels));
+        let heads = sequence.iter().enumerate().map(|(t, module)| {
+            let name = format!("transformer.tsf_sequences.{STACKED}.tsf_modules.{}.regressor", t + 1);
+            let outputs = module.transformation().parameters(spec.channels);
+            Heads::new(&mut declare, &name, spec.k, spec.encoder.features(), outputs)
+        });
+        let heads = heads.collect();
+        let initial = declare.initial;
+        DtiKmeans { spec, prototypes, encoder, heads, weights, initial }
+    }
+
+    /// Writes starting values: the given prototypes [K,C,H,W], and encoder and heads drawn from `rng`.
+    pub fn initialise(
+        &self,
+        store: &Store,
+        engine: &mut dyn Engine,
+        prototypes: &[f32],
+        rng: &mut impl Rng,
+    ) -> Result<(), EngineError> {
+        self.write_constants(store, engine)?;
+        engine.write_f32(&store[self.prototypes], prototypes)?;
+        for (id, init) in &self.initial {
+            let tensor = &store[*id];
+            engine.write_f32(tensor, &init.draw(tensor.shape.len(), rng))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is neither trained nor stored in checkpoints.
+    pub fn write_constants(&self, store: &Store, engine: &mut dyn Engine) -> Result<(), EngineError> {
+        let Spec { channels, height, width, .. } = self.spec;
+        match (self.weights, self.spec.gaussian_weights) {
+            (Some(id), Some(std)) => engine.write_f32(&store[id], &gaussian_weights(channels, height, width, std)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The loss of images x [B,C,H,W] with the first `active` transformations after the identity, in training mode.
+    pub fn objective(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Objective {
+        let features = self.features(tape, store, x, active, Mode::Train);
+        let distances = self.distances(tape, store, x, features, active);
+        let (minimum, winner) = tape.min_row(distances);
+        // Only the winner receives a gradient, so its chain alone is recorded again and differentiated.
+        let aligned = self.aligned(tape, store, features, winner, active);
+        let weights = self.weights.map(|id| tape.persistent(store, id));
+        let own = tape.squared_distance(x, aligned.image, weights, aligned.rows, aligned.index);
+        let loss = tape.mean(own);
+        Objective { loss, distances, minimum, winner }
+    }
+
+    /// Images x [B,C,H,W] compared with all prototypes, in evaluation mode.
+    pub fn evaluate(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Aligned {
+        let features = self.features(tape, store, x, active, Mode::Eval);
+        let distances = self.distances(tape, store, x, features, active);
+        let (minimum, winner) = tape.min_row(distances);
+        let image = (active > 0).then(|| self.aligned(tape, store, features, winner, active).image);
+        Aligned { distances, minimum, winner, image }
+    }
+
+    /// The optimiser's groups while `active` transformations are: prototypes, encoder, heads of each, as first and last
+    /// parameter. Groups of weights that are decayed say so.
+    pub fn groups(&self, active: usize) -> Vec<Group> {
+        let mut groups = vec![Group { parameters: vec![self.prototypes], decayed: false }];
+        if active > 0 {
+            let encoder = self.encoder.iter().map(Encoder::parameters);
+            let heads = self.heads[..active].iter().map(Heads::parameters);
+            groups.extend(encoder.chain(heads).map(|parameters| Group { parameters, decayed: true }));
+        }
+        groups
+    }
+
+    /// The prototypes [K,C,H,W].
+    pub fn prototypes(&self) -> PersistentId {
+        self.prototypes
+    }
+
+    /// Tensors whose first axis is the prototype: what moves when a cluster is restarted. The prototypes come first.
+    pub fn per_prototype(&self) -> Vec<PersistentId> {
+        std::iter::once(self.prototypes).chain(self.heads.iter().flat_map(Heads::parameters)).collect()
+    }
+
+    /// Everything that a checkpoint holds: parameters and running statistics.
+    pub fn state(&self) -> Vec<PersistentId> {
+        std::iter::once(self.prototypes).chain(self.initial.iter().map(|(id, _)| *id)).collect()
+    }
+
+    fn modules(&self, active: usize) -> impl Iterator<Item = (&Heads, &Module)> {
+        self.heads.iter().zip(&self.spec.sequence.0).take(active)
+    }
+
+    /// Features [B,d]; the identity alone needs none.
+    fn features(&self, tape: &mut Tape, store: &Store, x: Var, active: usize, mode: Mode) -> Option<Var> {
+        assert!(active <= self.heads.len(), "{active} transformations active of {}", self.heads.len());
+        let encoder = self.encoder.as_ref().filter(|_| active > 0)?;
+        Some(encoder.forward(tape, store, x, mode))
+    }
+
+    /// Distances [B,K] of x to every transformed prototype.
+    fn distances(&self, tape: &mut Tape, store: &Store, x: Var, features: Option<Var>, active: usize) -> Var {
+        let prototypes = tape.persistent(store, self.prototypes);
+        let mut source = Source { image: prototypes, rows: Rows::Each, index: None };
+        if let Some(features) = features {
+            for (heads, module) in self.modules(active) {
+                let beta = heads.all(tape, store, features);
+                source = Source::own(module.transformation().apply(tape, source, beta, self.spec.padding));
+            }
+        }
+        let weights = self.weights.map(|id| tape.persistent(store, id));
+        tape.squared_distance(x, source.image, weights, source.rows, source.index)
+    }
+
+    /// Each image's winning prototype, transformed for it.
+    fn aligned(&self, tape: &mut Tape, store: &Store, features: Option<Var>, winner: Var, active: usize) -> Source {
+        let prototypes = tape.persistent(store, self.prototypes);
+        let mut source = Source { image: prototypes, rows: Rows::Selected, index: Some(winner) };
+        if let Some(features) = features {
+            for (heads, module) in self.modules(active) {
+                let beta = heads.selected(tape, store, features, winner);
+                source = Source::own(module.transformation().apply(tape, source, beta, self.spec.padding));
+            }
+        }
+        source
+    }
+}
+
+/// Parameters that the optimiser treats alike, declared one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// In the order of declaration.
+    pub parameters: Vec<PersistentId>,
+    /// Whether weight decay applies.
+    pub decayed: bool,
+}

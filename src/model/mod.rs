@@ -1,0 +1,7 @@
+//! Models: what is minimised.
+
+mod dti_kmeans;
+mod weights;
+
+pub use dti_kmeans::{Aligned, DtiKmeans, Group, Objective, Spec};
+pub use weights::gaussian_weights;
