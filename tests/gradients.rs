@@ -93,7 +93,8 @@ fn reference_gradients(recorded: &Recorded) -> Vec<Data> {
 #[test]
 fn gradients_agree_with_finite_differences() {
     let mut devices: Vec<Box<dyn Engine>> = engines::CPU.iter().take(1).filter_map(make_or_skip).collect();
-    devices.extend(engines::GPU.iter().filter_map(make_or_skip));
+    // One of the GPU's variants: that all agree is checked with the operation table.
+    devices.extend(engines::GPU.iter().take(1).filter_map(make_or_skip));
     let (mut failures, mut count) = (Vec::new(), 0);
     let mut worst = 0.0f64;
     let started = std::time::Instant::now();
@@ -131,7 +132,7 @@ fn gradients_agree_with_finite_differences() {
 
 #[test]
 fn wrong_gradients_are_rejected() {
-    for (case, recorded) in smooth().step_by(3) {
+    for (case, recorded) in smooth().step_by(5) {
         let expected = differences(&case, &recorded);
         for (gradient, differences) in reference_gradients(&recorded).iter().zip(&expected) {
             let good = gradient.real();
