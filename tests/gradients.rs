@@ -70,8 +70,7 @@ fn agrees(gradient: &[f64], differences: &Differences, tolerance: f64) -> Result
         let error = (gradient[i] - expected).abs();
         // Where everything is zero the difference still carries the rounding of the loss.
         let allowed = tolerance * (gradient[i].abs() + rms) + 1e-10;
-        // Written so that a NaN fails.
-        if !(error <= allowed) {
+        if error.is_nan() || error > allowed {
             return Err(format!("[{i}] is {:e}, the difference quotient {expected:e}", gradient[i]));
         }
         worst = worst.max(error / (gradient[i].abs() + rms + 1e-10));
