@@ -48,7 +48,11 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
         // dw[s] = sum over the rows of s of dy x^T; db[s] = sum of dy. Recorded once for the node.
         1 | 2 => {
             let inputs: Vec<Var> = [x, dy].into_iter().chain(index).collect();
-            let last = tape.nodes.last().filter(|n| n.op == Op::LinearGradWeight(rows) && n.inputs == inputs);
+            // Two layers on one x may have one dy as well, where their outputs are added, but groups of their own.
+            let same = |v: Var| tape.shape(v) == tape.shape(w);
+            let last = tape.nodes.last();
+            let last =
+                last.filter(|n| n.op == Op::LinearGradWeight(rows) && n.inputs == inputs && same(n.outputs[0]));
             let out = match last {
                 Some(n) => n.outputs.clone(),
                 None => {

@@ -27,9 +27,9 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
     let gradient = match node.op {
         Op::Copy | Op::Add | Op::Relu | Op::Sum { .. } => elementwise::adjoint(tape, node, input, dy),
         Op::Conv2d(_) => conv::adjoint(tape, node, input, dy),
-        Op::BatchNorm { .. } => norm::adjoint(tape, node, input, dy),
         // The gradient through batch statistics is part of BatchNormGradInput.
-        Op::BatchNormStats => return Ok(None),
+        Op::BatchNorm { batch_stats: true, .. } if input == 1 || input == 2 => return Ok(None),
+        Op::BatchNorm { .. } => norm::adjoint(tape, node, input, dy),
         Op::Shortcut { .. } | Op::GlobalAvgPool => pool::adjoint(tape, node, input, dy),
         Op::Linear(_) => linear::adjoint(tape, node, input, dy),
         Op::AffineGrid | Op::GridSample(..) => sample::adjoint(tape, node, input, dy),

@@ -37,13 +37,12 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
     let [x, mean, variance, gamma, _] = node.inputs[..] else { return None };
     // With xhat = (x - mean) inv_std: dgamma = sum dy xhat, dbeta = sum dy, recorded once for the node.
     let params = vec![x, dy, mean, variance];
-    let recorded =
-        tape.nodes.iter().rev().take(4).find(|n| n.op.name() == "batch_norm_grad_params" && n.inputs == params);
+    let op = Op::BatchNormGradParams { eps: *eps };
+    let recorded = tape.nodes.iter().rev().take(4).find(|n| n.op == op && n.inputs == params);
     let (dgamma, dbeta) = match recorded {
         Some(n) => (n.outputs[0], n.outputs[1]),
         None => {
             let channel = (tape.shape(gamma).clone(), Dtype::F32);
-            let op = Op::BatchNormGradParams { eps: *eps };
             let out = tape.push_many(op, params, vec![channel.clone(), channel]);
             (out[0], out[1])
         }
