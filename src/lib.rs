@@ -3,8 +3,10 @@
 
 pub mod cpu;
 pub mod data;
+pub mod gpu;
 pub mod metrics;
 pub mod model;
 pub mod nn;
 pub mod tape;
+pub mod train;
 pub mod warp;

@@ -5,7 +5,7 @@ use super::store::{Arena, Persistent, Store};
 
 /// Handle of a plan that an engine has loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlanId(pub(crate) usize);
+pub struct PlanId(pub usize);
 
 /// Failures of an engine.
 #[derive(Debug, thiserror::Error)]

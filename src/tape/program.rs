@@ -109,12 +109,35 @@ impl Program {
             Operand { storage, shape: tape.shape(v).clone() }
         };
         for (node, _) in tape.nodes.iter().zip(&keep).filter(|(_, keep)| **keep) {
-            let inputs = node.inputs.iter().map(|&v| operand(&mut program, v)).collect();
-            let outputs = node.outputs.iter().map(|&v| operand(&mut program, v)).collect();
+            let mut inputs: Vec<Operand> = node.inputs.iter().map(|&v| operand(&mut program, v)).collect();
+            let outputs: Vec<Operand> = node.outputs.iter().map(|&v| operand(&mut program, v)).collect();
+            for input in &mut inputs {
+                if outputs.iter().any(|o| program.arena(o).is_some() && program.arena(o) == program.arena(input)) {
+                    *input = program.copied(input);
+                }
+            }
             program.calls.push(Call { op: node.op.clone(), inputs, outputs });
         }
         program.outputs = tape.outputs.iter().map(|&v| operand(&mut program, v)).collect();
         program
+    }
+
+    /// The arena of a persistent operand.
+    fn arena(&self, operand: &Operand) -> Option<Arena> {
+        match self.storages[operand.storage].place {
+            Place::Persistent { arena, .. } => Some(arena),
+            Place::Transient => None,
+        }
+    }
+
+    /// Appends a copy of an operand to transient memory: the way out where a call would read and write one arena,
+    /// as when two results are stored of which one is computed from the other.
+    fn copied(&mut self, of: &Operand) -> Operand {
+        let Storage { len, dtype, .. } = self.storages[of.storage];
+        self.storages.push(Storage { len, dtype, place: Place::Transient });
+        let copy = Operand { storage: self.storages.len() - 1, shape: of.shape.clone() };
+        self.calls.push(Call { op: Op::Copy, inputs: vec![of.clone()], outputs: vec![copy.clone()] });
+        copy
     }
 
     /// Floating-point operations of a step.

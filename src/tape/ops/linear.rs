@@ -51,8 +51,7 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
             // Two layers on one x may have one dy as well, where their outputs are added, but groups of their own.
             let same = |v: Var| tape.shape(v) == tape.shape(w);
             let last = tape.nodes.last();
-            let last =
-                last.filter(|n| n.op == Op::LinearGradWeight(rows) && n.inputs == inputs && same(n.outputs[0]));
+            let last = last.filter(|n| n.op == Op::LinearGradWeight(rows) && n.inputs == inputs && same(n.outputs[0]));
             let out = match last {
                 Some(n) => n.outputs.clone(),
                 None => {

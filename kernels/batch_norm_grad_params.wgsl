@@ -1,0 +1,78 @@
+// dgamma[c] = sum of dy xhat, dbeta[c] = sum of dy, with xhat = (x - mean) / sqrt(variance + eps)
+//
+// x, dy [B,C,H,W]; mean, variance, dgamma, dbeta [C]. Sums over the n = B H W values of a channel.
+// Large channels are split: STAGE 1 gives the sums of every part, [C, splits] each, and STAGE 2 adds them up, reading
+// the parts of dgamma through `x` and those of dbeta through `dy`.
+// Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).
+// Deterministic: strided partial sums and a tree of fixed shape.
+
+//#import workgroup_sum
+
+struct Params {
+    channels: u32,
+    pixels: u32,
+    // Values of a channel, and of one part.
+    count: u32,
+    chunk: u32,
+    splits: u32,
+    eps: f32,
+}
+
+// 0: whole channels, 1: parts, 2: sum of the parts.
+override STAGE: u32 = 0u;
+
+const WG_SIZE: u32 = 256u;
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> x: array<f32>;
+@group(0) @binding(2)
+var<storage, read> dy: array<f32>;
+@group(0) @binding(3)
+var<storage, read> mean: array<f32>;
+@group(0) @binding(4)
+var<storage, read> variance: array<f32>;
+@group(0) @binding(5)
+var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(6)
+var<storage, read_write> dbeta: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let item = group.y * groups.x + group.x;
+    let items = select(params.channels * params.splits, params.channels, STAGE == 2u);
+    if item >= items {
+        return;
+    }
+    var scaled = 0.0;
+    var plain = 0.0;
+    if STAGE == 2u {
+        for (var s = lane; s < params.splits; s += WG_SIZE) {
+            scaled += x[item * params.splits + s];
+            plain += dy[item * params.splits + s];
+        }
+    } else {
+        let channel = item / params.splits;
+        let begin = (item - channel * params.splits) * params.chunk;
+        let end = min(begin + params.chunk, params.count);
+        let m = mean[channel];
+        for (var i = begin + lane; i < end; i += WG_SIZE) {
+            let b = i / params.pixels;
+            let at = (b * params.channels + channel) * params.pixels + (i - b * params.pixels);
+            scaled += dy[at] * (x[at] - m);
+            plain += dy[at];
+        }
+        scaled /= sqrt(variance[channel] + params.eps);
+    }
+    let sum_scaled = workgroup_sum(lane, scaled);
+    let sum_plain = workgroup_sum(lane, plain);
+    if lane == 0u {
+        dgamma[item] = sum_scaled;
+        dbeta[item] = sum_plain;
+    }
+}

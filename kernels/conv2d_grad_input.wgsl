@@ -1,0 +1,128 @@
+// dx[b,i,q] = sum over o, ky, kx of w[o,i,ky,kx] dy[b, o, (q + PAD - (ky,kx)) / STRIDE], where that is a pixel of dy
+//
+// dy [B,Co,H',W'], w [Co,Ci,KH,KW], dx [B,Ci,H,W].
+// The mirror of conv2d: an invocation computes 4 neighbouring pixels of a row for 8 input channels (8 vec4
+// accumulators). Between the strides there is no pixel of dy and the tap counts as zero.
+// Workgroup: 64 blocks of 4 pixels. Grid: x, y = blocks of the batch (linear, folded); z = ceil(Ci / 8).
+// Deterministic: one invocation sums each output, in ascending order of (o, ky, kx). A gather, no atomics.
+
+struct Params {
+    blocks: u32,
+    row_blocks: u32,
+    in_channels: u32,
+    height: u32,
+    width: u32,
+    out_channels: u32,
+    out_height: u32,
+    out_width: u32,
+}
+
+override KH: u32 = 3u;
+override KW: u32 = 3u;
+override STRIDE: u32 = 1u;
+override PAD: u32 = 1u;
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> dy: array<f32>;
+@group(0) @binding(2)
+var<storage, read> w: array<f32>;
+@group(0) @binding(3)
+var<storage, read_write> dx: array<f32>;
+
+// Value of dy that position t (in pixels of x, padded) came from.
+fn gradient(row: u32, t: i32) -> f32 {
+    if t < 0 {
+        return 0.0;
+    }
+    let ox = u32(t) / STRIDE;
+    if ox * STRIDE != u32(t) || ox >= params.out_width {
+        return 0.0;
+    }
+    return dy[row + ox];
+}
+
+fn store(channel: u32, b: u32, iy: u32, ix: u32, sum: vec4<f32>) {
+    if channel >= params.in_channels {
+        return;
+    }
+    let row = ((b * params.in_channels + channel) * params.height + iy) * params.width;
+    let count = min(4u, params.width - ix);
+    for (var j = 0u; j < count; j += 1u) {
+        dx[row + ix + j] = sum[j];
+    }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let block = (group.y * groups.x + group.x) * 64u + lane;
+    if block >= params.blocks {
+        return;
+    }
+    let ix = (block % params.row_blocks) * 4u;
+    let line = block / params.row_blocks;
+    let iy = line % params.height;
+    let b = line / params.height;
+    let i = group.z * 8u;
+
+    // Channels past the last one read the last one's weights and are not stored.
+    let window = KH * KW;
+    let last = params.in_channels - 1u;
+    let w0 = i * window;
+    let w1 = min(i + 1u, last) * window;
+    let w2 = min(i + 2u, last) * window;
+    let w3 = min(i + 3u, last) * window;
+    let w4 = min(i + 4u, last) * window;
+    let w5 = min(i + 5u, last) * window;
+    let w6 = min(i + 6u, last) * window;
+    let w7 = min(i + 7u, last) * window;
+    var s0 = vec4<f32>();
+    var s1 = vec4<f32>();
+    var s2 = vec4<f32>();
+    var s3 = vec4<f32>();
+    var s4 = vec4<f32>();
+    var s5 = vec4<f32>();
+    var s6 = vec4<f32>();
+    var s7 = vec4<f32>();
+
+    for (var o = 0u; o < params.out_channels; o += 1u) {
+        for (var ky = 0u; ky < KH; ky += 1u) {
+            let ty = i32(iy + PAD) - i32(ky);
+            if ty < 0 {
+                continue;
+            }
+            let oy = u32(ty) / STRIDE;
+            if oy * STRIDE != u32(ty) || oy >= params.out_height {
+                continue;
+            }
+            let row = ((b * params.out_channels + o) * params.out_height + oy) * params.out_width;
+            for (var kx = 0u; kx < KW; kx += 1u) {
+                let tx = i32(ix + PAD) - i32(kx);
+                let v = vec4<f32>(gradient(row, tx), gradient(row, tx + 1), gradient(row, tx + 2), gradient(row, tx + 3));
+                let tap = o * params.in_channels * window + ky * KW + kx;
+                s0 += w[w0 + tap] * v;
+                s1 += w[w1 + tap] * v;
+                s2 += w[w2 + tap] * v;
+                s3 += w[w3 + tap] * v;
+                s4 += w[w4 + tap] * v;
+                s5 += w[w5 + tap] * v;
+                s6 += w[w6 + tap] * v;
+                s7 += w[w7 + tap] * v;
+            }
+        }
+    }
+
+    store(i, b, iy, ix, s0);
+    store(i + 1u, b, iy, ix, s1);
+    store(i + 2u, b, iy, ix, s2);
+    store(i + 3u, b, iy, ix, s3);
+    store(i + 4u, b, iy, ix, s4);
+    store(i + 5u, b, iy, ix, s5);
+    store(i + 6u, b, iy, ix, s6);
+    store(i + 7u, b, iy, ix, s7);
+}

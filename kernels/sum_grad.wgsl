@@ -1,0 +1,29 @@
+// dx = scale * dy, the same for every element
+//
+// dy [1], dx [n]. One invocation an element, 256 a workgroup, linear grid folded to two dimensions.
+// Deterministic: every element is written once.
+
+struct Params {
+    n: u32,
+    scale: f32,
+}
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> dy: array<f32>;
+@group(0) @binding(2)
+var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.y * groups.x + group.x) * 256u + lane;
+    if i >= params.n {
+        return;
+    }
+    dx[i] = params.scale * dy[0];
+}

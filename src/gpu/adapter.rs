@@ -1,0 +1,267 @@
+//! Which GPU to use.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// What Proteus can reach through Vulkan, Metal or DX12.
+#[derive(Clone, Debug)]
+pub struct AdapterSummary {
+    /// Position in the list, as in `gpu:1`.
+    pub index: usize,
+    /// Name as the driver gives it.
+    pub name: String,
+    /// Discrete, integrated, virtual, CPU or other.
+    pub device_type: wgpu::DeviceType,
+    /// Vulkan, Metal or DX12.
+    pub backend: wgpu::Backend,
+    /// Driver and its version.
+    pub driver: String,
+    /// Whether it computes on the CPU: used only when named.
+    pub software: bool,
+    /// Whether it can time single kernels.
+    pub timestamps: bool,
+    /// Smallest and largest number of invocations that run in step.
+    pub subgroup: (u32, u32),
+    /// Whether shaders can use 16-bit floats.
+    pub f16: bool,
+    /// Whether shaders can use subgroup operations.
+    pub subgroup_operations: bool,
+    /// Shapes of the matrix units that shaders can use, as "MxNxK".
+    pub matrix_units: Vec<String>,
+    /// Its limits.
+    pub limits: wgpu::Limits,
+}
+
+impl AdapterSummary {
+    fn new(index: usize, adapter: &wgpu::Adapter) -> Self {
+        let (info, features) = (adapter.get_info(), adapter.features());
+        let mut matrix_units: Vec<String> = Vec::new();
+        if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+            let shapes = adapter.cooperative_matrix_properties();
+            matrix_units = shapes.iter().map(|p| format!("{}x{}x{}", p.m_size, p.n_size, p.k_size)).collect();
+            matrix_units.dedup();
+        }
+        AdapterSummary {
+            index,
+            software: is_software(&info),
+            device_type: info.device_type,
+            backend: info.backend,
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+            subgroup: (info.subgroup_min_size, info.subgroup_max_size),
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            subgroup_operations: features.contains(wgpu::Features::SUBGROUP),
+            matrix_units,
+            limits: adapter.limits(),
+            name: info.name,
+        }
+    }
+}
+
+impl fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let software = if self.software { ", software" } else { "" };
+        write!(f, "gpu:{} {} ({:?}{software}; {})", self.index, self.name, self.backend, self.driver)
+    }
+}
+
+/// A choice of adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// `gpu`: the best real GPU.
+    Best,
+    /// `gpu:N`: the one at this position of the list.
+    Index(usize),
+    /// Any other text: the first whose name contains it, whatever the case.
+    Name(String),
+}
+
+impl FromStr for Selection {
+    type Err = AdapterError;
+
+    fn from_str(text: &str) -> Result<Self, AdapterError> {
+        let text = text.trim();
+        match text.strip_prefix("gpu") {
+            Some("") => Ok(Selection::Best),
+            Some(rest) if rest.starts_with(':') => {
+                rest[1..].parse().map(Selection::Index).map_err(|_| AdapterError::Syntax(text.to_string()))
+            }
+            _ if text.is_empty() => Err(AdapterError::Syntax(text.to_string())),
+            _ => Ok(Selection::Name(text.to_string())),
+        }
+    }
+}
+
+/// Why no adapter was chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// The choice cannot be read.
+    #[error("'{0}' is no device: write cpu, gpu, gpu:1 or part of an adapter's name")]
+    Syntax(String),
+    /// There is no adapter at all.
+    #[error("no GPU was found: {advice}")]
+    None {
+        /// What seems to be missing and how to install it.
+        advice: String,
+    },
+    /// Only software adapters are there, and none was named.
+    #[error("no real GPU was found, only {}; {advice}. A software adapter is used only when named (--device {})", list(found), found[0].name.split_whitespace().next().unwrap_or("llvmpipe"))]
+    OnlySoftware {
+        /// What is there.
+        found: Vec<AdapterSummary>,
+        /// What seems to be missing.
+        advice: String,
+    },
+    /// No adapter has that position.
+    #[error("there is no gpu:{index}; found {}", list(found))]
+    NoSuchIndex {
+        /// The position.
+        index: usize,
+        /// What is there.
+        found: Vec<AdapterSummary>,
+    },
+    /// No adapter has such a name.
+    #[error("no adapter's name contains '{name}'; found {}", list(found))]
+    NoSuchName {
+        /// The part of a name.
+        name: String,
+        /// What is there.
+        found: Vec<AdapterSummary>,
+    },
+}
+
+/// All adapters, in the order that `gpu:N` counts.
+pub fn adapters() -> Vec<AdapterSummary> {
+    enumerate().iter().enumerate().map(|(i, a)| AdapterSummary::new(i, a)).collect()
+}
+
+/// The adapter that a selection means.
+pub(super) fn select(selection: &Selection) -> Result<(wgpu::Adapter, AdapterSummary), AdapterError> {
+    let adapters = enumerate();
+    let found: Vec<AdapterSummary> = adapters.iter().enumerate().map(|(i, a)| AdapterSummary::new(i, a)).collect();
+    if found.is_empty() {
+        return Err(AdapterError::None { advice: advice() });
+    }
+    let index = choose(selection, &found)?;
+    Ok((adapters[index].clone(), found[index].clone()))
+}
+
+fn choose(selection: &Selection, found: &[AdapterSummary]) -> Result<usize, AdapterError> {
+    let all = || found.to_vec();
+    match selection {
+        Selection::Best => {
+            let best = found.iter().filter(|a| !a.software).min_by_key(|a| (rank(a.device_type), a.index));
+            best.map(|a| a.index).ok_or_else(|| AdapterError::OnlySoftware { found: all(), advice: advice() })
+        }
+        &Selection::Index(index) if index < found.len() => Ok(index),
+        &Selection::Index(index) => Err(AdapterError::NoSuchIndex { index, found: all() }),
+        Selection::Name(name) => {
+            let part = name.to_lowercase();
+            let position = found.iter().position(|a| a.name.to_lowercase().contains(&part));
+            position.ok_or_else(|| AdapterError::NoSuchName { name: name.clone(), found: all() })
+        }
+    }
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let descriptor =
+        wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle_from_env() };
+    let instance = wgpu::Instance::new(descriptor);
+    pollster::block_on(instance.enumerate_adapters(backends))
+}
+
+fn rank(device_type: wgpu::DeviceType) -> usize {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+fn is_software(info: &wgpu::AdapterInfo) -> bool {
+    let name = info.name.to_lowercase();
+    // WARP reports itself as another kind of device in some versions.
+    info.device_type == wgpu::DeviceType::Cpu
+        || ["llvmpipe", "swiftshader", "basic render"].iter().any(|s| name.contains(s))
+}
+
+fn list(found: &[AdapterSummary]) -> String {
+    found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What the machine seems to lack.
+fn advice() -> String {
+    if !cfg!(target_os = "linux") {
+        return "install or update the graphics driver".to_string();
+    }
+    let loader = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib"].iter().any(|folder| {
+        let triple = format!("{folder}/{}-linux-gnu", std::env::consts::ARCH);
+        [*folder, triple.as_str()].iter().any(|folder| Path::new(folder).join("libvulkan.so.1").exists())
+    });
+    if !loader {
+        return "the Vulkan loader (libvulkan.so.1) is missing; on Debian or Ubuntu: apt-get install libvulkan1"
+            .to_string();
+    }
+    let described = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"]
+        .iter()
+        .any(|folder| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()));
+    if !described && std::env::var_os("VK_DRIVER_FILES").is_none() {
+        return "the Vulkan loader is there but no driver (/usr/share/vulkan/icd.d is empty); install the vendor's driver, \
+                or mesa-vulkan-drivers for AMD, Intel and the software driver"
+            .to_string();
+    }
+    "a Vulkan driver is installed but found no GPU; in a container, pass the device in (for NVIDIA --gpus all with \
+     NVIDIA_DRIVER_CAPABILITIES=graphics,compute,utility)"
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(index: usize, name: &str, device_type: wgpu::DeviceType) -> AdapterSummary {
+        AdapterSummary {
+            index,
+            name: name.to_string(),
+            device_type,
+            backend: wgpu::Backend::Vulkan,
+            driver: "driver 1".to_string(),
+            software: device_type == wgpu::DeviceType::Cpu,
+            timestamps: false,
+            subgroup: (8, 8),
+            f16: false,
+            subgroup_operations: false,
+            matrix_units: Vec::new(),
+            limits: wgpu::Limits::default(),
+        }
+    }
+
+    #[test]
+    fn choices_are_read() {
+        assert_eq!("gpu".parse::<Selection>().unwrap(), Selection::Best);
+        assert_eq!("gpu:2".parse::<Selection>().unwrap(), Selection::Index(2));
+        assert_eq!("LLVMpipe".parse::<Selection>().unwrap(), Selection::Name("LLVMpipe".into()));
+        assert!("gpu:x".parse::<Selection>().is_err() && "".parse::<Selection>().is_err());
+    }
+
+    #[test]
+    fn the_best_is_a_real_gpu() {
+        let found = [
+            summary(0, "llvmpipe (LLVM 15)", wgpu::DeviceType::Cpu),
+            summary(1, "Small", wgpu::DeviceType::IntegratedGpu),
+            summary(2, "Large", wgpu::DeviceType::DiscreteGpu),
+        ];
+        assert_eq!(choose(&Selection::Best, &found).unwrap(), 2);
+        assert_eq!(choose(&Selection::Index(1), &found).unwrap(), 1);
+        assert_eq!(choose(&Selection::Name("LLVM".into()), &found).unwrap(), 0);
+        let error = choose(&Selection::Best, &found[..1]).unwrap_err().to_string();
+        assert!(error.contains("--device llvmpipe"), "{error}");
+        let error = choose(&Selection::Name("rtx".into()), &found).unwrap_err().to_string();
+        assert!(error.contains("'rtx'") && error.contains("gpu:2 Large"), "{error}");
+        assert!(choose(&Selection::Index(3), &found).is_err());
+    }
+}

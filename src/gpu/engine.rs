@@ -1,0 +1,354 @@
+//! The engine: plans made at load, replayed by encoding their dispatches.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::GpuError;
+use super::adapter::{self, AdapterSummary, Selection};
+use super::buffers::{Arenas, Pool, STORAGE, bytes_of, download, upload};
+use super::device::Gpu;
+use super::lower::{Binding, Lowered, lower};
+use super::pipeline::{Key, Pipelines};
+use crate::tape::memory::{Lifetime, assign};
+use crate::tape::{Arena, Engine, EngineError, Operand, Place, PlanId, Program, Store};
+
+/// Bytes of a kernel's parameters, WebGPU's default alignment of uniforms.
+const PARAM_SLOT: usize = 256;
+/// A submission ends after this many dispatches or floating-point operations: few enough that no driver's watchdog
+/// takes it for a hang, many enough that submitting costs little.
+const DISPATCHES_PER_SUBMISSION: usize = 256;
+const FLOPS_PER_SUBMISSION: u64 = 200_000_000_000;
+/// Submissions under way at most; a run waits for the oldest.
+const IN_FLIGHT: usize = 8;
+
+/// How a [`GpuEngine`] works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether kernels check their indices, divisors and loops. Off they are faster, and an error of ours would be
+    /// undefined behaviour.
+    pub checked: bool,
+    /// Whether transient tensors that are never alive together share memory. Off tells a planning fault from a kernel's.
+    pub reuse: bool,
+    /// Asks for exactly WebGPU's default limits instead of all that the adapter has.
+    pub baseline_limits: bool,
+    /// Writes the text of every kernel in use to this folder, its constants as a header.
+    pub dump_wgsl: Option<PathBuf>,
+    /// Files `<kernel>.wgsl` in this folder replace the built-in kernels. Turns `checked` on.
+    pub kernel_folder: Option<PathBuf>,
+    /// Bytes of device memory to stay below.
+    pub memory_limit: Option<usize>,
+    /// How long to wait for the device before giving up.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            checked: cfg!(debug_assertions),
+            reuse: true,
+            baseline_limits: false,
+            dump_wgsl: None,
+            kernel_folder: None,
+            memory_limit: None,
+            timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A dispatch ready to encode.
+struct Step {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    groups: [u32; 3],
+    flops: u64,
+}
+
+/// Where an output is read.
+struct Output {
+    place: OutputPlace,
+    bytes: usize,
+}
+
+enum OutputPlace {
+    Arena(Arena, usize),
+    Pool(usize),
+}
+
+struct Plan {
+    steps: Vec<Step>,
+    outputs: Vec<Output>,
+}
+
+/// An engine that replays plans on a GPU through wgpu.
+pub struct GpuEngine {
+    gpu: Gpu,
+    adapter: AdapterSummary,
+    options: Options,
+    pipelines: Pipelines,
+    arenas: Arenas,
+    pool: Pool,
+    plans: Vec<Plan>,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+}
+
+impl GpuEngine {
+    /// Opens the adapter that `selection` names: `gpu`, `gpu:1`, or part of an adapter's name.
+    pub fn new(selection: &str, options: Options) -> Result<Self, GpuError> {
+        let selection: Selection = selection.parse()?;
+        let (wgpu_adapter, adapter) = adapter::select(&selection)?;
+        let gpu = Gpu::open(&wgpu_adapter, &adapter, &options)?;
+        let pipelines = Pipelines::new(options.checked, options.kernel_folder.clone(), options.dump_wgsl.clone());
+        Ok(GpuEngine {
+            gpu,
+            adapter,
+            options,
+            pipelines,
+            arenas: Arenas::default(),
+            pool: Pool::default(),
+            plans: Vec::new(),
+            in_flight: VecDeque::new(),
+        })
+    }
+
+    /// What is known of the adapter in use.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.adapter
+    }
+
+    /// Waits until all work submitted so far is done.
+    pub fn finish(&mut self) -> Result<(), EngineError> {
+        self.in_flight.clear();
+        self.gpu.wait(None, "running a plan")
+    }
+
+    fn drop_plans(&mut self) {
+        self.plans.clear();
+        self.pool.free(&self.gpu);
+    }
+
+    /// Buffers for the transient storages of several plans: slots are shared, the outputs have buffers of their own, so
+    /// that they survive the runs of other plans. Gives the number of the buffer of each storage.
+    fn place(&mut self, plans: &[Lowered]) -> Result<Vec<Vec<Option<usize>>>, EngineError> {
+        let mut placed: Vec<Vec<Option<usize>>> = Vec::new();
+        let mut slots: Vec<Vec<(usize, usize)>> = Vec::new();
+        let mut sizes: Vec<usize> = Vec::new();
+        for plan in plans {
+            let mut buffers = vec![None; plan.storages.len()];
+            for output in &plan.outputs {
+                let storage = &plan.storages[output.storage];
+                if storage.place == Place::Transient && buffers[output.storage].is_none() {
+                    let bytes = bytes_of(storage.len, storage.dtype);
+                    buffers[output.storage] = Some(self.pool.add(&self.gpu, "an output", bytes, STORAGE)?);
+                }
+            }
+            let lives: Vec<(usize, Lifetime)> =
+                lifetimes(plan).into_iter().filter(|(storage, _)| buffers[*storage].is_none()).collect();
+            let only: Vec<Lifetime> = lives.iter().map(|(_, life)| *life).collect();
+            let assigned = assign(&only, self.options.reuse);
+            for (i, &len) in assigned.len.iter().enumerate() {
+                match sizes.get_mut(i) {
+                    Some(size) => *size = (*size).max(len),
+                    None => sizes.push(len),
+                }
+            }
+            slots.push(lives.iter().zip(&assigned.slot).map(|((storage, _), &slot)| (*storage, slot)).collect());
+            placed.push(buffers);
+        }
+        let mut numbers = Vec::with_capacity(sizes.len());
+        for len in sizes {
+            numbers.push(self.pool.add(&self.gpu, "activations", len * 4, STORAGE)?);
+        }
+        for (buffers, slots) in placed.iter_mut().zip(slots) {
+            for (storage, slot) in slots {
+                buffers[storage] = Some(numbers[slot]);
+            }
+        }
+        Ok(placed)
+    }
+
+    fn build(&mut self, plan: &Lowered, buffers: &[Option<usize>]) -> Result<Plan, EngineError> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let params = self.pool.add(&self.gpu, "kernel parameters", plan.dispatches.len() * PARAM_SLOT, usage)?;
+        let placeholder = self.pool.add(&self.gpu, "a placeholder", PARAM_SLOT, STORAGE)?;
+        let mut uniforms = vec![0u32; plan.dispatches.len() * PARAM_SLOT / 4];
+        let mut steps = Vec::with_capacity(plan.dispatches.len());
+        for (i, dispatch) in plan.dispatches.iter().enumerate() {
+            for (word, param) in uniforms[i * PARAM_SLOT / 4..].iter_mut().zip(&dispatch.params) {
+                *word = param.bits;
+            }
+            let uniform = wgpu::BufferBinding {
+                buffer: self.pool.get(params),
+                offset: (i * PARAM_SLOT) as u64,
+                size: std::num::NonZeroU64::new(PARAM_SLOT as u64),
+            };
+            let mut entries =
+                vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
+            for (position, binding) in dispatch.bindings.iter().enumerate() {
+                let resource = self.resource(plan, buffers, binding, placeholder, dispatch.kernel)?;
+                entries.push(wgpu::BindGroupEntry { binding: position as u32 + 1, resource });
+            }
+            let (pipeline, layout) = self.pipelines.get(&Key::new(dispatch));
+            let descriptor = wgpu::BindGroupDescriptor { label: Some(dispatch.kernel), layout, entries: &entries };
+            let scope = self.gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            let bind_group = self.gpu.device.create_bind_group(&descriptor);
+            if let Some(error) = pollster::block_on(scope.pop()) {
+                return Err(EngineError::Kernel { kernel: dispatch.kernel.to_string(), message: error.to_string() });
+            }
+            let (pipeline, groups, flops) = (pipeline.clone(), dispatch.groups, dispatch.flops);
+            steps.push(Step { pipeline, bind_group, groups, flops });
+        }
+        upload(&self.gpu, self.pool.get(params), 0, bytemuck::cast_slice(&uniforms))?;
+        let outputs = plan.outputs.iter().map(|operand| output(plan, buffers, operand)).collect();
+        Ok(Plan { steps, outputs })
+    }
+
+    fn resource<'a>(
+        &'a self,
+        plan: &Lowered,
+        buffers: &[Option<usize>],
+        binding: &Binding,
+        placeholder: usize,
+        kernel: &str,
+    ) -> Result<wgpu::BindingResource<'a>, EngineError> {
+        let Some(index) = binding.storage else {
+            return Ok(self.pool.get(placeholder).as_entire_binding());
+        };
+        let storage = &plan.storages[index];
+        let bytes = bytes_of(storage.len, storage.dtype);
+        let (buffer, offset) = match (storage.place, buffers[index]) {
+            (Place::Persistent { arena, offset }, _) => {
+                let offset = offset * storage.dtype.size();
+                (self.arenas.get(arena, offset + bytes)?, offset)
+            }
+            (Place::Transient, Some(number)) => (self.pool.get(number), 0),
+            (Place::Transient, None) => unreachable!("every storage that a dispatch binds has been placed"),
+        };
+        self.gpu.check_binding(&format!("an operand of {kernel}"), bytes)?;
+        let size = std::num::NonZeroU64::new(bytes as u64);
+        Ok(wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: offset as u64, size }))
+    }
+
+    /// Encodes and submits dispatches, waiting for the oldest submission when too many are under way.
+    fn submit(&mut self, plan: usize, ranges: &[Range<usize>]) -> Result<(), EngineError> {
+        let label = Some("plan");
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes: None });
+        for step in ranges.iter().flat_map(|range| &self.plans[plan].steps[range.clone()]) {
+            pass.set_pipeline(&step.pipeline);
+            pass.set_bind_group(0, &step.bind_group, &[]);
+            let [x, y, z] = step.groups;
+            pass.dispatch_workgroups(x, y, z);
+        }
+        drop(pass);
+        self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
+        if self.in_flight.len() > IN_FLIGHT
+            && let Some(oldest) = self.in_flight.pop_front()
+        {
+            self.gpu.wait(Some(oldest), "running a plan")?;
+        }
+        self.gpu.check()
+    }
+}
+
+impl Engine for GpuEngine {
+    fn device(&self) -> String {
+        self.gpu.name.clone()
+    }
+
+    fn kind(&self) -> &'static str {
+        "gpu"
+    }
+
+    fn allocate(&mut self, store: &Store) -> Result<(), EngineError> {
+        self.gpu.check()?;
+        self.drop_plans();
+        self.arenas.allocate(&self.gpu, store)
+    }
+
+    fn load(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
+        self.gpu.check()?;
+        self.drop_plans();
+        let lowered: Vec<Lowered> = programs.iter().map(lower).collect::<Result<_, _>>()?;
+        let keys = lowered.iter().flat_map(|plan| &plan.dispatches).map(Key::new);
+        self.pipelines.compile(&self.gpu, keys)?;
+        let placed = self.place(&lowered)?;
+        for (plan, buffers) in lowered.iter().zip(&placed) {
+            let plan = self.build(plan, buffers)?;
+            self.plans.push(plan);
+        }
+        Ok((0..self.plans.len()).map(PlanId).collect())
+    }
+
+    fn run(&mut self, plan: PlanId, times: usize) -> Result<(), EngineError> {
+        self.gpu.check()?;
+        let PlanId(plan) = plan;
+        let (mut batch, mut dispatches, mut flops) = (Vec::new(), 0, 0);
+        for _ in 0..times {
+            let mut start = 0;
+            for i in 0..self.plans[plan].steps.len() {
+                dispatches += 1;
+                flops += self.plans[plan].steps[i].flops;
+                if dispatches >= DISPATCHES_PER_SUBMISSION || flops >= FLOPS_PER_SUBMISSION {
+                    batch.push(start..i + 1);
+                    self.submit(plan, &batch)?;
+                    (start, dispatches, flops) = (i + 1, 0, 0);
+                    batch.clear();
+                }
+            }
+            batch.push(start..self.plans[plan].steps.len());
+        }
+        if dispatches > 0 { self.submit(plan, &batch) } else { Ok(()) }
+    }
+
+    fn write(&mut self, arena: Arena, offset: usize, bytes: &[u8]) -> Result<(), EngineError> {
+        self.gpu.check()?;
+        upload(&self.gpu, self.arenas.get(arena, offset + bytes.len())?, offset, bytes)
+    }
+
+    fn read(&mut self, arena: Arena, offset: usize, len: usize) -> Result<Vec<u8>, EngineError> {
+        self.gpu.check()?;
+        download(&self.gpu, self.arenas.get(arena, offset + len)?, offset, len)
+    }
+
+    fn read_output(&mut self, plan: PlanId, index: usize) -> Result<Vec<u8>, EngineError> {
+        self.gpu.check()?;
+        let Output { place, bytes } = &self.plans[plan.0].outputs[index];
+        match *place {
+            OutputPlace::Arena(arena, offset) => {
+                download(&self.gpu, self.arenas.get(arena, offset + bytes)?, offset, *bytes)
+            }
+            OutputPlace::Pool(number) => download(&self.gpu, self.pool.get(number), 0, *bytes),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.gpu.used()
+    }
+}
+
+/// From which dispatch to which each transient storage lives.
+fn lifetimes(plan: &Lowered) -> Vec<(usize, Lifetime)> {
+    let mut lives: Vec<Option<Lifetime>> = vec![None; plan.storages.len()];
+    for (at, dispatch) in plan.dispatches.iter().enumerate() {
+        for storage in dispatch.bindings.iter().filter_map(|b| b.storage) {
+            if plan.storages[storage].place == Place::Transient {
+                let fresh = Lifetime { len: plan.storages[storage].len, first: at, last: at };
+                lives[storage].get_or_insert(fresh).last = at;
+            }
+        }
+    }
+    lives.into_iter().enumerate().filter_map(|(storage, life)| Some((storage, life?))).collect()
+}
+
+fn output(plan: &Lowered, buffers: &[Option<usize>], operand: &Operand) -> Output {
+    let storage = &plan.storages[operand.storage];
+    let bytes = storage.len * storage.dtype.size();
+    let place = match (storage.place, buffers[operand.storage]) {
+        (Place::Persistent { arena, offset }, _) => OutputPlace::Arena(arena, offset * storage.dtype.size()),
+        (Place::Transient, Some(number)) => OutputPlace::Pool(number),
+        (Place::Transient, None) => unreachable!("outputs are placed first"),
+    };
+    Output { place, bytes }
+}

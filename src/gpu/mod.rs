@@ -1,0 +1,33 @@
+//! The GPU engine: one WGSL kernel per operation, replayed through wgpu on Vulkan, Metal or DX12.
+//!
+//! * [`adapters`] lists what the machine has; [`Selection`] says which of it to use.
+//! * [`GpuEngine`] implements [`crate::tape::Engine`].
+//! * [`lower`] turns a program into dispatches without a device; [`wgsl`] holds the kernels' text.
+
+mod adapter;
+mod buffers;
+mod device;
+mod engine;
+mod lower;
+mod pipeline;
+pub mod wgsl;
+
+pub use adapter::{AdapterError, AdapterSummary, Selection, adapters};
+pub use engine::{GpuEngine, Options};
+pub use lower::{Access, Binding, Dispatch, Lowered, Param, lower};
+
+/// Failures on the way to a working engine.
+#[derive(Debug, thiserror::Error)]
+pub enum GpuError {
+    /// No adapter fits.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// The driver refused to open the adapter.
+    #[error("{adapter} cannot be opened: {message}")]
+    Open {
+        /// Name of the adapter.
+        adapter: String,
+        /// What the driver said.
+        message: String,
+    },
+}

@@ -1,0 +1,150 @@
+//! The kernels' text and its imports.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+macro_rules! kernels {
+    ($($name:literal),* $(,)?) => {
+        /// Every kernel: its name and the text of `kernels/<name>.wgsl`, in alphabetical order.
+        pub const KERNELS: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../kernels/", $name, ".wgsl")))),*];
+    };
+}
+
+macro_rules! shared {
+    ($($name:literal),* $(,)?) => {
+        /// What kernels import: the name and the text of `kernels/shared/<name>.wgsl`.
+        pub const SHARED: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../kernels/shared/", $name, ".wgsl")))),*];
+    };
+}
+
+kernels![
+    "adam",
+    "add",
+    "advance",
+    "affine_grid",
+    "affine_grid_grad",
+    "batch_norm",
+    "batch_norm_grad_input",
+    "batch_norm_grad_params",
+    "batch_norm_stats",
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
+    "copy",
+    "count",
+    "fill",
+    "gather_images",
+    "global_avg_pool",
+    "global_avg_pool_grad",
+    "grid_sample",
+    "grid_sample_grad_grid",
+    "grid_sample_grad_image",
+    "linear",
+    "linear_grad_input",
+    "linear_grad_weight",
+    "min_row",
+    "min_row_grad",
+    "record",
+    "relu",
+    "relu_grad",
+    "running_stats",
+    "shortcut",
+    "shortcut_grad",
+    "squared_distance",
+    "squared_distance_grad",
+    "store_rows",
+    "sum",
+    "sum_grad",
+    "sum_rows",
+];
+
+shared!["bilinear", "rows", "workgroup_sum"];
+
+/// The directive that stands for a shared file, on a line of its own.
+const IMPORT: &str = "//#import ";
+
+/// A kernel's text cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum WgslError {
+    /// There is no such kernel.
+    #[error("there is no kernel '{0}'")]
+    UnknownKernel(String),
+    /// An import names no file of `kernels/shared/`.
+    #[error("kernel '{kernel}' imports '{import}', which kernels/shared/ does not have")]
+    UnknownImport {
+        /// The kernel.
+        kernel: String,
+        /// What it asked for.
+        import: String,
+    },
+    /// A kernel's replacement cannot be read.
+    #[error("kernel file {path}: {message}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        message: String,
+    },
+}
+
+/// Full text of a kernel, its imports in place. With `folder` set, a file `<name>.wgsl` there replaces the built-in text.
+pub fn source(kernel: &str, folder: Option<&Path>) -> Result<String, WgslError> {
+    let built_in = KERNELS.iter().find(|(name, _)| *name == kernel).map(|(_, text)| Cow::Borrowed(*text));
+    let path = folder.map(|folder| folder.join(format!("{kernel}.wgsl"))).filter(|path| path.exists());
+    let text = match path {
+        Some(path) => std::fs::read_to_string(&path)
+            .map(Cow::Owned)
+            .map_err(|e| WgslError::Unreadable { path: path.display().to_string(), message: e.to_string() })?,
+        None => built_in.ok_or_else(|| WgslError::UnknownKernel(kernel.to_string()))?,
+    };
+    expand(kernel, &text)
+}
+
+/// Replaces every import by the shared file it names.
+pub fn expand(kernel: &str, text: &str) -> Result<String, WgslError> {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        match line.strip_prefix(IMPORT).map(str::trim) {
+            Some(import) => {
+                let shared = SHARED.iter().find(|(name, _)| *name == import);
+                let unknown = || WgslError::UnknownImport { kernel: kernel.to_string(), import: import.to_string() };
+                out.push_str(shared.ok_or_else(unknown)?.1);
+            }
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+/// Writes the text of a specialised kernel to `<folder>/<kernel>[_<constants>].wgsl`, the constants as a header.
+pub fn dump(folder: &Path, kernel: &str, constants: &[(&str, f64)], text: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let suffix: String = constants.iter().map(|(name, value)| format!("_{name}{value}")).collect();
+    let header: String = constants.iter().map(|(name, value)| format!("// override {name} = {value}\n")).collect();
+    std::fs::write(folder.join(format!("{kernel}{suffix}.wgsl")), header + text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_are_replaced_and_unknown_ones_named() {
+        let text = source("linear", None).expect("a built-in kernel");
+        assert!(text.contains("fn shared_row") && !text.contains(IMPORT), "imports are in place");
+        let error = expand("mine", "//#import nothing").expect_err("no such file");
+        assert!(error.to_string().contains("'mine' imports 'nothing'"), "{error}");
+        assert!(source("nothing", None).is_err());
+    }
+
+    #[test]
+    fn a_folder_replaces_kernels_one_by_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("relu.wgsl"), "// mine").expect("written");
+        assert_eq!(source("relu", Some(folder.path())).expect("read"), "// mine\n");
+        assert!(source("add", Some(folder.path())).expect("built in").contains("y = a + b"));
+    }
+}

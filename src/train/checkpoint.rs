@@ -1,0 +1,143 @@
+//! Weights on disk: safetensors under the names of the published state dict.
+
+use super::error::TrainError;
+use crate::model::DtiKmeans;
+use crate::nn::STACKED;
+use crate::tape::{Engine, Persistent, Store};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Version of the format, in the file's metadata.
+const FORMAT: &str = "1";
+
+/// What a checkpoint says besides the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Whole epochs done.
+    pub epoch: usize,
+    /// Active transformations after the identity.
+    pub active: usize,
+}
+
+impl Checkpoint {
+    /// Writes all parameters and running statistics: to a file beside, synced, then renamed, so that `path` is always
+    /// whole.
+    pub fn save(
+        self,
+        path: &Path,
+        model: &DtiKmeans,
+        store: &Store,
+        engine: &mut dyn Engine,
+    ) -> Result<(), TrainError> {
+        let mut tensors = Vec::new();
+        for id in model.state() {
+            let tensor = &store[id];
+            let values = engine.read_f32(tensor)?;
+            for part in parts(tensor, model.spec.k) {
+                let bytes = bytemuck::cast_slice(&values[part.range.clone()]).to_vec();
+                tensors.push((part.name, part.shape, bytes));
+            }
+        }
+        let damaged =
+            |e: safetensors::SafeTensorError| TrainError::Damaged { path: path.to_path_buf(), problem: e.to_string() };
+        let mut views = Vec::new();
+        for (name, shape, bytes) in &tensors {
+            views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(damaged)?));
+        }
+        let text = |value: usize| value.to_string();
+        let metadata = HashMap::from([
+            ("format".to_string(), FORMAT.to_string()),
+            ("epoch".to_string(), text(self.epoch)),
+            ("active".to_string(), text(self.active)),
+        ]);
+        let bytes = serialize(views, Some(metadata)).map_err(damaged)?;
+        write_whole(path, &bytes)
+    }
+
+    /// Reads a checkpoint into the engine's tensors.
+    pub fn load(path: &Path, model: &DtiKmeans, store: &Store, engine: &mut dyn Engine) -> Result<Self, TrainError> {
+        let damaged = |problem: String| TrainError::Damaged { path: path.to_path_buf(), problem };
+        let bytes = std::fs::read(path).map_err(|source| TrainError::File {
+            action: "read",
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let number = |key: &str| -> Result<usize, TrainError> {
+            let value = metadata.get(key).ok_or_else(|| damaged(format!("its metadata lacks '{key}'")))?;
+            value.parse().map_err(|_| damaged(format!("its metadata says {key} = '{value}', not a number")))
+        };
+        if metadata.get("format").map(String::as_str) != Some(FORMAT) {
+            return Err(damaged("not a checkpoint of this version of proteus".into()));
+        }
+        let checkpoint = Checkpoint { epoch: number("epoch")?, active: number("active")? };
+        if checkpoint.active > model.spec.sequence.0.len() {
+            return Err(damaged(format!("{} transformations active, the model has fewer", checkpoint.active)));
+        }
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+        for id in model.state() {
+            let tensor = &store[id];
+            let mut values = vec![0.0f32; tensor.shape.len()];
+            for part in parts(tensor, model.spec.k) {
+                let view = file.tensor(&part.name).map_err(|_| damaged(format!("'{}' is missing", part.name)))?;
+                if view.dtype() != Dtype::F32 || view.shape() != part.shape {
+                    return Err(damaged(format!(
+                        "'{}' is {:?} of shape {:?}, expected F32 of {:?}",
+                        part.name,
+                        view.dtype(),
+                        view.shape(),
+                        part.shape
+                    )));
+                }
+                let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+                values[part.range].copy_from_slice(&numbers);
+            }
+            engine.write_f32(tensor, &values)?;
+        }
+        Ok(checkpoint)
+    }
+}
+
+/// A stretch of a tensor with a published name.
+struct Part {
+    name: String,
+    shape: Vec<usize>,
+    range: std::ops::Range<usize>,
+}
+
+/// Tensors that hold all prototypes' heads are published one by one.
+fn parts(tensor: &Persistent, k: usize) -> Vec<Part> {
+    let len = tensor.shape.len();
+    if !tensor.name.contains(STACKED) {
+        return vec![Part { name: tensor.name.clone(), shape: tensor.shape.0.clone(), range: 0..len }];
+    }
+    let slice = len / k;
+    let part = |i: usize| Part {
+        name: tensor.name.replace(STACKED, &i.to_string()),
+        shape: tensor.shape.0[1..].to_vec(),
+        range: i * slice..(i + 1) * slice,
+    };
+    (0..k).map(part).collect()
+}
+
+/// Writes a file so that a crash at any moment leaves the old one or the new one, whole.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = std::path::PathBuf::from(beside);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().map_err(|source| {
+        // Nothing half-written stays behind; the first error is the one to report.
+        let _ = std::fs::remove_file(&beside);
+        TrainError::File { action: "write", path: path.to_path_buf(), source }
+    })
+}

@@ -1,0 +1,78 @@
+//! Failures of training.
+
+use super::config::ConfigError;
+use crate::data::DataError;
+use crate::metrics::ScoreError;
+use crate::tape::EngineError;
+use std::path::PathBuf;
+
+/// What can go wrong between a configuration and a finished run.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data set cannot be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Scores could not be computed.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// The loss is no longer a number.
+    #[error(
+        "the loss became {loss} at step {step} of epoch {epoch}; a smaller lr (now {lr:e}) may help. The last good checkpoint was kept"
+    )]
+    Diverged {
+        /// The loss.
+        loss: f32,
+        /// Step within the epoch, from 1.
+        step: usize,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Learning rate at that step.
+        lr: f64,
+    },
+    /// A file or folder could not be written or read.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// `write`, `create`, `read`.
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The run folder is taken.
+    #[error("{} already holds files; a run is never overwritten. Give another folder with --out", .0.display())]
+    FolderTaken(PathBuf),
+    /// A file of a run is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The user asked to stop.
+    #[error("stopped on request after {epochs} of {of} epochs")]
+    Stopped {
+        /// Whole epochs done.
+        epochs: usize,
+        /// Epochs of the configuration.
+        of: usize,
+    },
+}
+
+impl TrainError {
+    /// Whether the user can mend it by other arguments: exit code 2 instead of 1.
+    pub fn is_users(&self) -> bool {
+        match self {
+            TrainError::Config(_) | TrainError::Data(_) | TrainError::FolderTaken(_) => true,
+            TrainError::Damaged { .. } | TrainError::File { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The result of comparing a whole data set with the prototypes.
+
+use crate::data::ImageSet;
+use crate::metrics::{ScoreError, Scores, cluster_sizes, score};
+
+/// Assignments, loss and scores over a data set.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Mean distance to the winner.
+    pub loss: f64,
+    /// Winner of each image.
+    pub assignments: Vec<u32>,
+    /// Distance of each image to its winner.
+    pub distances: Vec<f32>,
+    /// Images of each cluster.
+    pub sizes: Vec<usize>,
+    /// Scores against the labels, where there are any.
+    pub scores: Option<Scores>,
+}
+
+impl Evaluation {
+    /// Scores assignments to `k` clusters.
+    pub fn new(set: &ImageSet, assignments: Vec<u32>, distances: Vec<f32>, k: usize) -> Result<Self, ScoreError> {
+        let loss = distances.iter().map(|&d| f64::from(d)).sum::<f64>() / distances.len() as f64;
+        let sizes = cluster_sizes(&assignments, k);
+        let scores = match &set.labels {
+            Some(labels) => Some(score(labels, &assignments, set.classes, k)?),
+            None => None,
+        };
+        Ok(Evaluation { loss, assignments, distances, sizes, scores })
+    }
+
+    /// Largest cluster over the mean size: 1 is balanced.
+    pub fn imbalance(&self) -> f64 {
+        let mean = self.assignments.len() as f64 / self.sizes.len() as f64;
+        self.sizes.iter().max().map_or(0.0, |&m| m as f64 / mean)
+    }
+}

@@ -1,0 +1,23 @@
+//! Training: configuration, the loop, curriculum, reassignment, evaluation, and what a run leaves on disk.
+
+mod checkpoint;
+mod config;
+mod error;
+mod evaluation;
+mod presets;
+mod programs;
+mod reassign;
+mod run;
+mod run_folder;
+mod schedule;
+mod trainer;
+
+pub use checkpoint::Checkpoint;
+pub use config::{Config, ConfigError, KEYS};
+pub use error::TrainError;
+pub use evaluation::Evaluation;
+pub use presets::{PRESETS, preset};
+pub use reassign::Restart;
+pub use run::{Finished, Observer, Progress, evaluate_run, train};
+pub use run_folder::{RunFolder, default_folder};
+pub use trainer::{Epoch, Trainer};

@@ -1,0 +1,122 @@
+//! The programs of a run: a training step and an evaluation step, for full and for last batches.
+
+use super::config::Config;
+use super::schedule::{BETAS, EPS};
+use crate::data::ImageSet;
+use crate::model::{DtiKmeans, Group};
+use crate::tape::{AdamSpec, Arena, PersistentId, Program, Store, Tape, TapeError, Var};
+
+/// The bookkeeping of a run on the device.
+#[derive(Clone, Copy, Debug)]
+pub struct Ledger {
+    /// The data set, u8 [N,C,H,W].
+    pub images: PersistentId,
+    /// Which image comes when, u32 [N].
+    pub order: PersistentId,
+    /// Position in the order and step of the epoch, u32 [2].
+    pub clock: PersistentId,
+    /// Adam's rates, [steps of an epoch, groups, 2].
+    pub schedule: PersistentId,
+    /// Loss of each step of the epoch.
+    pub history: PersistentId,
+    /// Images won by each prototype since the last look, u32 [K].
+    pub counts: PersistentId,
+    /// Winner of each image by position in the order, u32 [N].
+    pub winners: PersistentId,
+    /// Distance to the winner by position in the order, [N].
+    pub minima: PersistentId,
+}
+
+impl Ledger {
+    /// Declares it for a data set and a model of at most `groups` optimiser groups.
+    pub fn new(store: &mut Store, set: &ImageSet, config: &Config, groups: usize) -> Self {
+        let n = set.len();
+        let steps = n.div_ceil(config.batch_size);
+        Ledger {
+            images: store.add("images", [n, set.channels, set.height, set.width], Arena::Images),
+            order: store.add("order", [n], Arena::Control),
+            clock: store.add("clock", [2], Arena::Control),
+            schedule: store.add("schedule", [steps, groups, 2], Arena::State),
+            history: store.add("history", [steps], Arena::State),
+            counts: store.add("counts", [config.clusters], Arena::Results),
+            winners: store.add("winners", [n], Arena::Results),
+            minima: store.add("minima", [n], Arena::State),
+        }
+    }
+
+    /// The next `batch` images.
+    fn gather(&self, tape: &mut Tape, store: &Store, batch: usize) -> (Var, Var) {
+        let [images, order, clock] = [self.images, self.order, self.clock].map(|id| tape.persistent(store, id));
+        (tape.gather_images(images, order, clock, batch), clock)
+    }
+}
+
+/// One training step on the next `batch` images: forward, backward, Adam, and the notes that the host reads later.
+pub fn training_step(
+    model: &DtiKmeans,
+    store: &mut Store,
+    ledger: &Ledger,
+    config: &Config,
+    batch: usize,
+    active: usize,
+) -> Result<Program, TapeError> {
+    let mut tape = Tape::new();
+    let tape = &mut tape;
+    let (x, clock) = ledger.gather(tape, store, batch);
+    let objective = model.objective(tape, store, x, active);
+
+    let groups = model.groups(active);
+    let parameters: Vec<PersistentId> = groups.iter().flat_map(|g| g.parameters.iter().copied()).collect();
+    let handles: Vec<Var> = parameters.iter().map(|&id| tape.persistent(store, id)).collect();
+    let gradients = tape.gradients(objective.loss, &handles)?;
+    for (&id, gradient) in parameters.iter().zip(gradients) {
+        let place = store.view(id, id, Arena::Gradients);
+        // A parameter without influence has the gradient zero.
+        let gradient = gradient.unwrap_or_else(|| tape.fill(store[id].shape.clone(), 0.0));
+        tape.store(gradient, store, place);
+    }
+    let schedule = tape.persistent(store, ledger.schedule);
+    for (column, Group { parameters, decayed }) in groups.iter().enumerate() {
+        let (first, last) = (parameters[0], parameters[parameters.len() - 1]);
+        let [p, g, m, v] = [Arena::Parameters, Arena::Gradients, Arena::Moment1, Arena::Moment2].map(|arena| {
+            let view = store.view(first, last, arena);
+            tape.persistent(store, view)
+        });
+        let weight_decay = if *decayed { config.weight_decay as f32 } else { 0.0 };
+        let spec = AdamSpec { beta1: BETAS.0, beta2: BETAS.1, eps: EPS, weight_decay };
+        tape.adam((p, m, v), g, schedule, clock, column, spec);
+    }
+
+    let [history, counts] = [ledger.history, ledger.counts].map(|id| tape.persistent(store, id));
+    tape.record(objective.loss, clock, history);
+    tape.count(objective.winner, counts);
+    tape.advance(clock, batch);
+    Ok(Program::new(tape))
+}
+
+/// One evaluation step on the next `batch` images: winners and distances are noted by position.
+pub fn evaluation_step(model: &DtiKmeans, store: &Store, ledger: &Ledger, batch: usize, active: usize) -> Program {
+    let mut tape = Tape::new();
+    let (x, clock) = ledger.gather(&mut tape, store, batch);
+    let found = model.evaluate(&mut tape, store, x, active);
+    let [winners, minima] = [ledger.winners, ledger.minima].map(|id| tape.persistent(store, id));
+    tape.store_rows(found.winner, clock, winners);
+    tape.store_rows(found.minimum, clock, minima);
+    tape.advance(clock, batch);
+    Program::new(&tape)
+}
+
+/// The next `batch` images' aligned prototypes as output 0; `None` while only the identity is active.
+pub fn alignment_step(
+    model: &DtiKmeans,
+    store: &Store,
+    ledger: &Ledger,
+    batch: usize,
+    active: usize,
+) -> Option<Program> {
+    let mut tape = Tape::new();
+    let (x, _) = ledger.gather(&mut tape, store, batch);
+    let image = model.evaluate(&mut tape, store, x, active).image?;
+    tape.output(image);
+    Some(Program::new(&tape))
+}

@@ -1,0 +1,154 @@
+//! A whole run: epochs, evaluations and files, with an observer who may stop it.
+
+use super::checkpoint::Checkpoint;
+use super::config::Config;
+use super::error::TrainError;
+use super::evaluation::Evaluation;
+use super::reassign::Restart;
+use super::run_folder::RunFolder;
+use super::schedule;
+use super::trainer::Trainer;
+use crate::data::ImageSet;
+use crate::tape::Engine;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+/// File of the weights in a run folder.
+const WEIGHTS: &str = "model.safetensors";
+/// Images shown for each cluster beside their aligned prototypes.
+const SHOWN: usize = 8;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Steps done since the start.
+    pub step: usize,
+    /// Steps of the run.
+    pub steps: usize,
+    /// Epoch under way, from 1.
+    pub epoch: usize,
+    /// Epochs of the run.
+    pub epochs: usize,
+    /// Loss of the last step.
+    pub loss: f32,
+}
+
+/// Hears what happens in a run.
+pub trait Observer {
+    /// Some steps are done. Breaking stops the run after saving.
+    fn progress(&mut self, progress: Progress) -> ControlFlow<()>;
+
+    /// A transformation joined: the stage now has `active` after the identity.
+    fn stage(&mut self, _epoch: usize, _active: usize) {}
+
+    /// Empty clusters restarted.
+    fn restarted(&mut self, _epoch: usize, _restart: &Restart) {}
+
+    /// An epoch ended and, every so often, was evaluated.
+    fn epoch(&mut self, _epoch: usize, _loss: f64, _evaluation: Option<&Evaluation>) {}
+}
+
+/// What a run ends with.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Scores over the whole set.
+    pub evaluation: Evaluation,
+    /// Prototypes [K,C,H,W].
+    pub prototypes: Vec<f32>,
+    /// Some images of every cluster, evenly from the nearest to the farthest from its prototype.
+    pub shown: Vec<Vec<usize>>,
+    /// The aligned prototypes of the shown images, cluster by cluster, [n,C,H,W].
+    pub aligned: Vec<f32>,
+    /// Most bytes of device memory.
+    pub peak_memory: usize,
+    /// Seconds of training and evaluation.
+    pub seconds: f64,
+}
+
+/// Trains by `config` on `set` and writes tables and weights into `folder`.
+pub fn train(
+    config: &Config,
+    set: &ImageSet,
+    engine: &mut dyn Engine,
+    folder: &mut RunFolder,
+    observer: &mut dyn Observer,
+) -> Result<Finished, TrainError> {
+    let start = Instant::now();
+    let mut trainer = Trainer::new(config.clone(), set, engine)?;
+    let per_epoch = trainer.steps();
+    let weights = folder.file(WEIGHTS);
+    let mut last = None;
+    for number in 1..=config.epochs {
+        let active = schedule::active(config, number - 1);
+        if number == 1 || active != schedule::active(config, number - 2) {
+            observer.stage(number, active);
+        }
+        let epoch_start = Instant::now();
+        let mut report = |done: usize, loss: f32| {
+            let step = (number - 1) * per_epoch + done;
+            let steps = config.epochs * per_epoch;
+            observer.progress(Progress { step, steps, epoch: number, epochs: config.epochs, loss })
+        };
+        let trained = trainer.train_epoch(&mut report)?;
+        let Some(epoch) = trained else {
+            trainer.save(&weights)?;
+            return Err(TrainError::Stopped { epochs: number - 1, of: config.epochs });
+        };
+        let at = [number * per_epoch, number, per_epoch];
+        folder.trained(at, epoch_start.elapsed().as_secs_f64() / set.len() as f64, &epoch)?;
+        for (_, restart) in &epoch.restarts {
+            observer.restarted(number, restart);
+        }
+        last = None;
+        if number % config.eval_interval == 0 || number == config.epochs {
+            let evaluation = trainer.evaluate()?;
+            folder.evaluated(at, &evaluation, config.clusters)?;
+            trainer.save(&weights)?;
+            last = Some(evaluation);
+        }
+        observer.epoch(number, epoch.loss, last.as_ref());
+    }
+    let evaluation = match last {
+        Some(evaluation) => evaluation,
+        None => trainer.evaluate()?,
+    };
+    folder.finished(&evaluation, set)?;
+    finish(&mut trainer, evaluation, config, start)
+}
+
+/// Loads a run's weights and compares `set` with its prototypes.
+pub fn evaluate_run(
+    run: &Path,
+    config: &Config,
+    set: &ImageSet,
+    engine: &mut dyn Engine,
+) -> Result<Evaluation, TrainError> {
+    let path = run.join(WEIGHTS);
+    let mut trainer = Trainer::with_weights(config.clone(), set, engine, |model, store, engine| {
+        Checkpoint::load(&path, model, store, engine)
+    })?;
+    trainer.evaluate()
+}
+
+fn finish(
+    trainer: &mut Trainer,
+    evaluation: Evaluation,
+    config: &Config,
+    start: Instant,
+) -> Result<Finished, TrainError> {
+    let mut shown = Vec::new();
+    for k in 0..config.clusters as u32 {
+        let all = evaluation.assignments.iter().enumerate();
+        let mut members: Vec<usize> = all.filter(|(_, a)| **a == k).map(|(i, _)| i).collect();
+        members.sort_by(|&a, &b| evaluation.distances[a].total_cmp(&evaluation.distances[b]));
+        // Evenly from the best to the worst, so that the picture does not flatter.
+        let count = members.len().min(SHOWN);
+        shown.push((0..count).map(|i| members[i * (members.len() - 1) / (count.max(2) - 1)]).collect::<Vec<_>>());
+    }
+    let images: Vec<usize> = shown.iter().flatten().copied().collect();
+    let aligned = trainer.align(&images, &evaluation.assignments)?;
+    let prototypes = trainer.prototypes()?;
+    let (peak_memory, seconds) = (trainer.peak_memory(), start.elapsed().as_secs_f64());
+    Ok(Finished { evaluation, prototypes, shown, aligned, peak_memory, seconds })
+}

@@ -1,0 +1,153 @@
+//! What a run leaves on disk, under the names that users of the published code know.
+
+use super::checkpoint::write_whole;
+use super::config::Config;
+use super::error::TrainError;
+use super::evaluation::Evaluation;
+use super::trainer::Epoch;
+use crate::data::ImageSet;
+use crate::metrics::{Scores, score};
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A folder that belongs to one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// Assignments of the previous evaluation, for `nmi_diff`.
+    previous: Option<Vec<u32>>,
+}
+
+/// The first free folder among runs/`dataset`/`mmdd`_`tag`, `mmdd`_`tag`_2, ...
+pub fn default_folder(runs: &Path, dataset: &str, tag: &str) -> PathBuf {
+    let now = time::OffsetDateTime::now_utc();
+    let day = format!("{:02}{:02}_{tag}", u8::from(now.month()), now.day());
+    let folder = |n: usize| {
+        let name = if n == 1 { day.clone() } else { format!("{day}_{n}") };
+        runs.join(dataset).join(name)
+    };
+    (1..).map(folder).find(|f| !f.exists()).expect("some number is free")
+}
+
+impl RunFolder {
+    /// Makes the folder, which must be new or empty, and the tables with their headings.
+    pub fn create(path: &Path, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
+        let failed = |source| TrainError::File { action: "create", path: path.to_path_buf(), source };
+        std::fs::create_dir_all(path).map_err(failed)?;
+        if std::fs::read_dir(path).map_err(failed)?.next().is_some() {
+            return Err(TrainError::FolderTaken(path.to_path_buf()));
+        }
+        let folder = RunFolder { path: path.to_path_buf(), previous: None };
+        folder.write("config.toml", config.to_toml().as_bytes())?;
+        let shares: String = (0..config.clusters).fold(String::new(), |mut s, k| {
+            let _ = write!(s, "\tprop_clus{k}");
+            s
+        });
+        folder.write("train_metrics.tsv", format!("iteration\tepoch\tbatch\ttime/img\tloss{shares}\n").as_bytes())?;
+        folder.write("val_metrics.tsv", b"iteration\tepoch\tbatch\tloss_val\n")?;
+        if set.labels.is_some() {
+            let names = score_names(set.classes);
+            folder.write("val_scores.tsv", format!("iteration\tepoch\tbatch\t{names}\n").as_bytes())?;
+        }
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Path of a file inside.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a whole file.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
+        write_whole(&self.file(name), bytes)
+    }
+
+    /// A line of train_metrics.tsv.
+    pub fn trained(&self, at: [usize; 3], seconds_per_image: f64, epoch: &Epoch) -> Result<(), TrainError> {
+        let mut line = format!("{}\t{}\t{}\t{seconds_per_image:.3e}\t{:.6}", at[0], at[1], at[2], epoch.loss);
+        for share in &epoch.shares {
+            let _ = write!(line, "\t{share:.4}");
+        }
+        self.append("train_metrics.tsv", &line)
+    }
+
+    /// A line of val_metrics.tsv and, with labels, of val_scores.tsv.
+    pub fn evaluated(&mut self, at: [usize; 3], evaluation: &Evaluation, clusters: usize) -> Result<(), TrainError> {
+        let position = format!("{}\t{}\t{}", at[0], at[1], at[2]);
+        self.append("val_metrics.tsv", &format!("{position}\t{:.6}", evaluation.loss))?;
+        if let Some(scores) = &evaluation.scores {
+            let now = &evaluation.assignments;
+            let difference = match &self.previous {
+                Some(before) => score(before, now, clusters, clusters)?.nmi,
+                None => 0.0,
+            };
+            self.append("val_scores.tsv", &format!("{position}\t{}", score_values(scores, difference)))?;
+            self.previous = Some(now.clone());
+        }
+        Ok(())
+    }
+
+    /// final_scores.tsv, cluster_counts.tsv and labels.csv.
+    pub fn finished(&self, evaluation: &Evaluation, set: &ImageSet) -> Result<(), TrainError> {
+        let mut scores = String::from("loss");
+        let mut values = format!("{:.6}", evaluation.loss);
+        if let Some(s) = &evaluation.scores {
+            let _ = write!(scores, "\t{}", score_names(set.classes));
+            let _ = write!(values, "\t{}", score_values(s, 0.0));
+        }
+        self.write("final_scores.tsv", format!("{scores}\n{values}\n").as_bytes())?;
+        let tabs = |items: Vec<String>| items.join("\t");
+        let counts = format!(
+            "{}\n{}\n",
+            tabs((0..evaluation.sizes.len()).map(|k| k.to_string()).collect()),
+            tabs(evaluation.sizes.iter().map(usize::to_string).collect())
+        );
+        self.write("cluster_counts.tsv", counts.as_bytes())?;
+        let mut labels = String::from(if set.labels.is_some() {
+            "image,cluster,distance,label\n"
+        } else {
+            "image,cluster,distance\n"
+        });
+        for (i, (cluster, distance)) in evaluation.assignments.iter().zip(&evaluation.distances).enumerate() {
+            let _ = write!(labels, "{i},{cluster},{distance}");
+            if let Some(truth) = &set.labels {
+                let _ = write!(labels, ",{}", truth[i]);
+            }
+            labels.push('\n');
+        }
+        self.write("labels.csv", labels.as_bytes())
+    }
+
+    fn append(&self, name: &str, line: &str) -> Result<(), TrainError> {
+        let path = self.file(name);
+        let open = || -> std::io::Result<()> {
+            let mut file: File = OpenOptions::new().append(true).create(true).open(&path)?;
+            writeln!(file, "{line}")
+        };
+        open().map_err(|source| TrainError::File { action: "write", path: path.clone(), source })
+    }
+}
+
+fn score_names(classes: usize) -> String {
+    let mut names = String::from("nmi\tnmi_diff\tglobal_acc\tavg_acc");
+    for class in 0..classes {
+        let _ = write!(names, "\tacc_cls{class}");
+    }
+    names + "\tari"
+}
+
+fn score_values(scores: &Scores, nmi_diff: f64) -> String {
+    let mut values = format!("{:.4}\t{nmi_diff:.4}\t{:.4}\t{:.4}", scores.nmi, scores.acc, scores.mean_class_acc);
+    for acc in &scores.class_acc {
+        let _ = write!(values, "\t{acc:.4}");
+    }
+    let _ = write!(values, "\t{:.4}", scores.ari);
+    values
+}

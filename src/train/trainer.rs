@@ -1,0 +1,313 @@
+//! The training loop over one device: epochs of replayed plans, restarts, evaluation.
+
+use super::checkpoint::Checkpoint;
+use super::config::Config;
+use super::error::TrainError;
+use super::evaluation::Evaluation;
+use super::programs::{Ledger, alignment_step, evaluation_step, training_step};
+use super::reassign::{self, Branch, Restart};
+use super::schedule;
+use crate::data::ImageSet;
+use crate::model::DtiKmeans;
+use crate::tape::{Engine, EngineError, PlanId, Store};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Streams of the seed, so that one use of randomness does not disturb another.
+#[derive(Clone, Copy)]
+enum Stream {
+    Initial = 0,
+    Order = 1,
+    Restart = 2,
+}
+
+fn random(seed: u64, stream: Stream) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream as u64);
+    rng
+}
+
+/// Plans of a curriculum stage.
+#[derive(Clone, Copy)]
+struct Plans {
+    active: usize,
+    train: PlanId,
+    train_last: Option<PlanId>,
+    evaluate: PlanId,
+    evaluate_last: Option<PlanId>,
+}
+
+/// What an epoch did.
+#[derive(Clone, Debug)]
+pub struct Epoch {
+    /// Loss of every step.
+    pub losses: Vec<f32>,
+    /// Mean loss over the images.
+    pub loss: f64,
+    /// Share of images won by each prototype.
+    pub shares: Vec<f64>,
+    /// Restarts and the step (from 1) after which they happened.
+    pub restarts: Vec<(usize, Restart)>,
+}
+
+/// A model in training on an engine.
+pub struct Trainer<'a> {
+    config: Config,
+    set: &'a ImageSet,
+    engine: &'a mut dyn Engine,
+    store: Store,
+    model: DtiKmeans,
+    ledger: Ledger,
+    branches: Vec<Branch>,
+    plans: Option<Plans>,
+    /// Steps of each optimiser group.
+    taken: Vec<u64>,
+    epoch: usize,
+    /// Transformations after the identity that took part in the last epoch.
+    active: usize,
+    since_check: usize,
+    /// Images counted since the last look for empty clusters.
+    counted: Vec<u32>,
+    order: ChaCha8Rng,
+    restarts: ChaCha8Rng,
+    peak: usize,
+}
+
+impl<'a> Trainer<'a> {
+    /// A model for `set` with its tensors allocated on the engine, not yet initialised.
+    fn allocated(config: Config, set: &'a ImageSet, engine: &'a mut dyn Engine) -> Result<Self, TrainError> {
+        let spec = config.spec(set)?;
+        let mut store = Store::new();
+        let model = DtiKmeans::new(&mut store, spec);
+        let groups = model.groups(model.spec.sequence.0.len()).len();
+        let ledger = Ledger::new(&mut store, set, &config, groups);
+        let branches = model.per_prototype().into_iter().map(|id| Branch::new(&mut store, id)).collect();
+        engine.allocate(&store)?;
+        engine.write(store[ledger.images].arena, 0, &set.pixels)?;
+        let peak = engine.memory();
+        Ok(Trainer {
+            order: random(config.seed, Stream::Order),
+            restarts: random(config.seed, Stream::Restart),
+            counted: vec![0; config.clusters],
+            config,
+            set,
+            engine,
+            store,
+            model,
+            ledger,
+            branches,
+            plans: None,
+            taken: vec![0; groups],
+            epoch: 0,
+            active: 0,
+            since_check: 0,
+            peak,
+        })
+    }
+
+    /// A new model: prototypes are distinct random images, weights are drawn from the seed.
+    pub fn new(config: Config, set: &'a ImageSet, engine: &'a mut dyn Engine) -> Result<Self, TrainError> {
+        let trainer = Self::allocated(config, set, engine)?;
+        let mut rng = random(trainer.config.seed, Stream::Initial);
+        let chosen = rand::seq::index::sample(&mut rng, set.len(), trainer.config.clusters);
+        let prototypes: Vec<f32> =
+            chosen.iter().flat_map(|i| set.image(i).iter().map(|&p| f32::from(p) / 255.0)).collect();
+        trainer.model.initialise(&trainer.store, trainer.engine, &prototypes, &mut rng)?;
+        Ok(trainer)
+    }
+
+    /// A model whose weights `load` reads from somewhere.
+    pub fn with_weights(
+        config: Config,
+        set: &'a ImageSet,
+        engine: &'a mut dyn Engine,
+        load: impl FnOnce(&DtiKmeans, &Store, &mut dyn Engine) -> Result<Checkpoint, TrainError>,
+    ) -> Result<Self, TrainError> {
+        let mut trainer = Self::allocated(config, set, engine)?;
+        trainer.model.write_constants(&trainer.store, trainer.engine)?;
+        let Checkpoint { epoch, active } = load(&trainer.model, &trainer.store, trainer.engine)?;
+        (trainer.epoch, trainer.active) = (epoch, active);
+        Ok(trainer)
+    }
+
+    /// Writes the weights to a file.
+    pub fn save(&mut self, path: &Path) -> Result<(), TrainError> {
+        let checkpoint = Checkpoint { epoch: self.epoch, active: self.active };
+        checkpoint.save(path, &self.model, &self.store, self.engine)
+    }
+
+    /// Steps of an epoch.
+    pub fn steps(&self) -> usize {
+        self.set.len().div_ceil(self.config.batch_size)
+    }
+
+    /// Most bytes of device memory so far.
+    pub fn peak_memory(&self) -> usize {
+        self.peak
+    }
+
+    /// The prototypes [K,C,H,W].
+    pub fn prototypes(&mut self) -> Result<Vec<f32>, TrainError> {
+        Ok(self.engine.read_f32(&self.store[self.model.prototypes()])?)
+    }
+
+    /// Trains for one epoch. `report` hears the number of steps done and the last loss every few steps; if it breaks,
+    /// the epoch ends there and `None` is returned.
+    pub fn train_epoch(
+        &mut self,
+        report: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
+    ) -> Result<Option<Epoch>, TrainError> {
+        self.active = schedule::active(&self.config, self.epoch);
+        let plans = self.prepare(self.active)?;
+        let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
+        order.shuffle(&mut self.order);
+        self.restart_clock(&order)?;
+        let lr = schedule::learning_rate(&self.config, self.epoch);
+        self.write_schedule(lr, self.model.groups(plans.active).len())?;
+
+        let (total, full) = (self.steps(), self.set.len() / self.config.batch_size);
+        // A GPU is left to itself for a few steps; on the CPU every step can be shown.
+        let burst = if self.engine.kind() == "gpu" { 8 } else { 1 };
+        let mut epoch =
+            Epoch { losses: Vec::new(), loss: 0.0, shares: vec![0.0; self.config.clusters], restarts: Vec::new() };
+        let mut won = vec![0u32; self.config.clusters];
+        let mut done = 0;
+        while done < total {
+            let until_check = self.config.check_cluster_interval - self.since_check;
+            let (plan, count) = match plans.train_last {
+                Some(last) if done >= full => (last, 1),
+                _ => (plans.train, until_check.min(burst).min(full - done)),
+            };
+            self.engine.run(plan, count)?;
+            done += count;
+            self.since_check += count;
+            epoch.losses = self.read_losses(done, lr)?;
+            if self.since_check >= self.config.check_cluster_interval {
+                self.since_check = 0;
+                let restart = self.check_clusters(&mut won)?;
+                epoch.restarts.extend(restart.map(|r| (done, r)));
+            }
+            if report(done, epoch.losses[done - 1]).is_break() {
+                return Ok(None);
+            }
+        }
+        self.count_won(&mut won)?;
+        let images: f64 = self.set.len() as f64;
+        let weight = |step: usize| (self.set.len() - step * self.config.batch_size).min(self.config.batch_size) as f64;
+        epoch.loss = epoch.losses.iter().enumerate().map(|(s, &l)| f64::from(l) * weight(s)).sum::<f64>() / images;
+        epoch.shares = won.iter().map(|&w| f64::from(w) / images).collect();
+        self.epoch += 1;
+        Ok(Some(epoch))
+    }
+
+    /// Compares every image with the prototypes, in evaluation mode.
+    pub fn evaluate(&mut self) -> Result<Evaluation, TrainError> {
+        let plans = self.prepare(self.active)?;
+        let order: Vec<u32> = (0..self.set.len() as u32).collect();
+        self.restart_clock(&order)?;
+        self.engine.run(plans.evaluate, self.set.len() / self.config.batch_size)?;
+        if let Some(last) = plans.evaluate_last {
+            self.engine.run(last, 1)?;
+        }
+        let assignments = self.engine.read_u32(&self.store[self.ledger.winners])?;
+        let distances = self.engine.read_f32(&self.store[self.ledger.minima])?;
+        Ok(Evaluation::new(self.set, assignments, distances, self.config.clusters)?)
+    }
+
+    /// The winning prototype of each of the given images, transformed for it: [n,C,H,W]. `assignments` are all images'.
+    pub fn align(&mut self, images: &[usize], assignments: &[u32]) -> Result<Vec<f32>, TrainError> {
+        let program = alignment_step(&self.model, &self.store, &self.ledger, images.len().max(1), self.active);
+        let Some(program) = program.filter(|_| !images.is_empty()) else {
+            let prototypes = self.prototypes()?;
+            let item = self.set.image_bytes();
+            let of = |&i: &usize| prototypes[assignments[i] as usize * item..][..item].to_vec();
+            return Ok(images.iter().flat_map(of).collect());
+        };
+        self.plans = None;
+        let plan = self.engine.load(&[program])?[0];
+        self.restart_clock(&images.iter().map(|&i| i as u32).collect::<Vec<_>>())?;
+        self.engine.run(plan, 1)?;
+        Ok(bytemuck::pod_collect_to_vec(&self.engine.read_output(plan, 0)?))
+    }
+
+    /// Loads the plans of a stage, unless they are there already.
+    fn prepare(&mut self, active: usize) -> Result<Plans, TrainError> {
+        if let Some(plans) = self.plans.filter(|p| p.active == active) {
+            return Ok(plans);
+        }
+        let (n, batch) = (self.set.len(), self.config.batch_size);
+        let mut programs = Vec::new();
+        for size in [batch.min(n), n % batch] {
+            // Without a remainder there are no last batches; a set smaller than a batch has nothing else.
+            if size > 0 && (programs.is_empty() || size < batch.min(n)) {
+                let step = training_step(&self.model, &mut self.store, &self.ledger, &self.config, size, active);
+                programs.push(step.expect("the model is differentiable in its parameters"));
+                programs.push(evaluation_step(&self.model, &self.store, &self.ledger, size, active));
+            }
+        }
+        let ids = self.engine.load(&programs)?;
+        self.peak = self.peak.max(self.engine.memory());
+        let (last, whole) = if n < batch { (0, 0) } else { (2, 0) };
+        let plans = Plans {
+            active,
+            train: ids[whole],
+            evaluate: ids[whole + 1],
+            train_last: ids.get(last).copied(),
+            evaluate_last: ids.get(last + 1).copied(),
+        };
+        self.plans = Some(plans);
+        Ok(plans)
+    }
+
+    fn restart_clock(&mut self, order: &[u32]) -> Result<(), EngineError> {
+        self.engine.write_u32(&self.store[self.ledger.order], order)?;
+        self.engine.write_u32(&self.store[self.ledger.clock], &[0, 0])
+    }
+
+    fn write_schedule(&mut self, lr: f64, groups: usize) -> Result<(), EngineError> {
+        let tensor = &self.store[self.ledger.schedule];
+        let columns = self.taken.len();
+        let mut rows = vec![0.0f32; tensor.shape.len()];
+        for step in 0..self.set.len().div_ceil(self.config.batch_size) {
+            for (group, taken) in self.taken.iter_mut().enumerate().take(groups) {
+                *taken += 1;
+                rows[2 * (step * columns + group)..][..2].copy_from_slice(&schedule::adam_row(lr, *taken));
+            }
+        }
+        self.engine.write_f32(tensor, &rows)
+    }
+
+    /// Losses of the epoch's first `done` steps.
+    fn read_losses(&mut self, done: usize, lr: f64) -> Result<Vec<f32>, TrainError> {
+        let mut losses = self.engine.read_f32(&self.store[self.ledger.history])?;
+        losses.truncate(done);
+        match losses.iter().position(|l| !l.is_finite()) {
+            Some(at) => Err(TrainError::Diverged { loss: losses[at], step: at + 1, epoch: self.epoch + 1, lr }),
+            None => Ok(losses),
+        }
+    }
+
+    /// Adds what was won since the last call to `won`.
+    fn count_won(&mut self, won: &mut [u32]) -> Result<Vec<u32>, EngineError> {
+        let counts = self.engine.read_u32(&self.store[self.ledger.counts])?;
+        for ((won, &now), before) in won.iter_mut().zip(&counts).zip(&mut self.counted) {
+            *won += now - *before;
+            *before = now;
+        }
+        Ok(counts)
+    }
+
+    fn check_clusters(&mut self, won: &mut [u32]) -> Result<Option<Restart>, EngineError> {
+        let counts = self.count_won(won)?;
+        self.counted.fill(0);
+        self.engine.write_u32(&self.store[self.ledger.counts], &self.counted)?;
+        let restart = reassign::decide(&counts, self.config.empty_cluster_threshold);
+        if let Some(restart) = &restart {
+            reassign::apply(restart, &self.branches, &self.store, self.engine, &mut self.restarts)?;
+        }
+        Ok(restart)
+    }
+}

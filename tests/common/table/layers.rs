@@ -1,0 +1,242 @@
+//! Elementwise operations, convolution, normalisation, pooling.
+
+use super::Case;
+use crate::common::builder::{Builder, Rng};
+use proteus::tape::ConvSpec;
+
+/// Shapes with tails: odd sizes, channels beside multiples of 16, single elements.
+const MAPS: [[usize; 4]; 6] = [[1, 1, 1, 1], [1, 3, 7, 7], [3, 16, 7, 7], [5, 17, 13, 5], [1, 1, 28, 28], [3, 5, 1, 9]];
+
+pub fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    elementwise(&mut all);
+    convolutions(&mut all);
+    norms(&mut all);
+    for shape in MAPS {
+        all.push(Case::new(format!("global_avg_pool {shape:?}"), move |b| {
+            let x = b.normal(shape);
+            b.wrt(x);
+            let y = b.tape.global_avg_pool(x);
+            b.out("y", y);
+        }));
+    }
+    for (shape, channels, stride) in [
+        ([1, 1, 1, 1], 3, 2),
+        ([1, 16, 7, 7], 32, 2),
+        ([3, 16, 28, 28], 32, 2),
+        ([3, 3, 13, 7], 5, 2),
+        ([1, 5, 7, 9], 5, 1),
+        ([5, 17, 7, 7], 33, 1),
+        ([3, 2, 8, 7], 6, 3),
+    ] {
+        let name = format!("shortcut {shape:?} to {channels} channels, stride {stride}");
+        let build = move |b: &mut Builder| {
+            let x = b.normal(shape);
+            b.wrt(x);
+            let y = b.tape.shortcut(x, channels, stride);
+            b.out("y", y);
+        };
+        all.push(Case::new(name, build).exact());
+    }
+    all
+}
+
+fn away_from_zero(rng: &mut Rng) -> f32 {
+    let x = rng.uniform(0.1, 2.0);
+    if rng.below(2) == 0 { x } else { -x }
+}
+
+fn elementwise(all: &mut Vec<Case>) {
+    for n in [1, 63, 257, 5000] {
+        all.push(
+            Case::new(format!("relu {n}"), move |b| {
+                let x = b.draw([n], away_from_zero);
+                b.wrt(x);
+                let y = b.tape.relu(x);
+                b.out("y", y);
+            })
+            .exact(),
+        );
+        all.push(
+            Case::new(format!("add {n}"), move |b| {
+                let (x, y) = (b.normal([n]), b.normal([n]));
+                b.wrt(x);
+                b.wrt(y);
+                let z = b.tape.add(x, y);
+                b.out("z", z);
+            })
+            .exact(),
+        );
+        all.push(Case::new(format!("sum {n}"), move |b| {
+            let x = b.normal([n]);
+            b.wrt(x);
+            let y = b.tape.sum(x, -0.75);
+            b.out("y", y);
+        }));
+    }
+    all.push(Case::new("sum of 70001, the mean", |b| {
+        let x = b.draw([70001], |rng| rng.uniform(0.0, 1.0));
+        b.wrt(x);
+        let y = b.tape.mean(x);
+        b.out("y", y);
+    }));
+    all.push(
+        Case::new("relu with zeros and large values", |b| {
+            let values = [0.0, -0.0, 1e4, -1e4, 1e-30, -1e-30, 3e38, -3e38, 1.0];
+            let x = b.real([9], &values);
+            let y = b.tape.relu(x);
+            b.out("y", y);
+        })
+        .exact(),
+    );
+    all.push(
+        Case::new("relu_grad at zero", |b| {
+            let x = b.real([5], &[0.0, -0.0, 1.0, -1.0, 0.5]);
+            b.wrt(x);
+            let y = b.tape.relu(x);
+            b.out("y", y);
+        })
+        .no_differences("a kink at zero"),
+    );
+    all.push(
+        Case::new("add of a tensor to itself", |b| {
+            let x = b.normal([37]);
+            b.wrt(x);
+            let y = b.tape.add(x, x);
+            b.out("y", y);
+        })
+        .exact(),
+    );
+    all.push(
+        Case::new("fill", |b| {
+            for (i, shape) in [[1, 1], [3, 7], [17, 64]].into_iter().enumerate() {
+                let y = b.tape.fill(shape, 0.1 - i as f32);
+                b.out("y", y);
+            }
+        })
+        .exact(),
+    );
+}
+
+fn convolution([n, ci, h, w]: [usize; 4], [co, kh, kw]: [usize; 3], stride: usize, pad: usize) -> Case {
+    let name = format!("conv2d [{n}, {ci}, {h}, {w}] to {co} channels, {kh}x{kw}, stride {stride}, pad {pad}");
+    Case::new(name, move |b| {
+        let (x, weights) = (b.normal([n, ci, h, w]), b.normal([co, ci, kh, kw]));
+        b.wrt(x);
+        b.wrt(weights);
+        let y = b.tape.conv2d(x, weights, ConvSpec { stride, pad });
+        b.out("y", y);
+    })
+}
+
+fn convolutions(all: &mut Vec<Case>) {
+    all.extend([
+        // Shapes of ResNet-20 at a small batch: stem, the three stages, their entries.
+        convolution([3, 1, 28, 28], [16, 3, 3], 1, 1),
+        convolution([1, 3, 32, 32], [16, 3, 3], 1, 1),
+        convolution([2, 16, 28, 28], [16, 3, 3], 1, 1),
+        convolution([3, 16, 28, 28], [32, 3, 3], 2, 1),
+        convolution([3, 32, 14, 14], [32, 3, 3], 1, 1),
+        convolution([3, 32, 14, 14], [64, 3, 3], 2, 1),
+        convolution([5, 64, 7, 7], [64, 3, 3], 1, 1),
+        // Tails of channels, pixels and batch.
+        convolution([1, 1, 1, 1], [1, 1, 1], 1, 0),
+        convolution([1, 1, 7, 7], [1, 1, 1], 1, 0),
+        convolution([5, 17, 7, 9], [5, 3, 3], 1, 1),
+        convolution([3, 5, 13, 7], [17, 3, 3], 2, 1),
+        convolution([1, 3, 13, 13], [33, 3, 3], 1, 1),
+        convolution([5, 15, 5, 5], [31, 3, 3], 1, 1),
+        // Other windows, strides and pads, some of which leave the last pixels unread.
+        convolution([3, 16, 14, 14], [32, 1, 1], 2, 0),
+        convolution([1, 3, 9, 9], [5, 1, 1], 1, 1),
+        convolution([1, 1, 5, 5], [1, 5, 5], 1, 0),
+        convolution([3, 3, 13, 7], [17, 5, 5], 2, 2),
+        convolution([1, 5, 28, 13], [3, 7, 7], 1, 3),
+        convolution([1, 3, 20, 17], [16, 7, 7], 2, 3),
+        convolution([3, 2, 8, 8], [3, 3, 3], 2, 0),
+        convolution([1, 2, 11, 10], [3, 3, 3], 3, 2),
+        convolution([1, 2, 6, 9], [3, 1, 3], 1, 0),
+        convolution([1, 3, 8, 5], [2, 5, 3], 2, 2),
+        convolution([1, 2, 3, 3], [2, 3, 3], 1, 3),
+    ]);
+    all.push(Case::new("conv2d of large and zero values", |b| {
+        let x = b.draw([1, 3, 7, 7], |rng| if rng.below(3) == 0 { 0.0 } else { 1e4 * rng.normal() });
+        let w = b.draw([4, 3, 3, 3], |rng| 1e-4 * rng.normal());
+        b.wrt(x);
+        b.wrt(w);
+        let y = b.tape.conv2d(x, w, ConvSpec { stride: 1, pad: 1 });
+        b.out("y", y);
+    }));
+}
+
+/// Batch normalisation in training: statistics of the batch, normalisation, running statistics.
+fn training(b: &mut Builder, shape: [usize; 4], draw: impl FnMut(&mut Rng) -> f32) {
+    let c = shape[1];
+    let x = b.draw(shape, draw);
+    let (gamma, beta) = (b.draw([c], |rng| rng.uniform(0.5, 1.5)), b.normal([c]));
+    for v in [x, gamma, beta] {
+        b.wrt(v);
+    }
+    let stats = b.tape.batch_norm_stats(x);
+    let y = b.tape.batch_norm(x, stats, gamma, beta, 1e-5, true);
+    b.out("y", y);
+}
+
+fn norms(all: &mut Vec<Case>) {
+    for shape in [[3, 1, 7, 7], [5, 16, 7, 7], [1, 3, 28, 28], [3, 17, 13, 5], [2, 33, 4, 4], [16, 5, 14, 14]] {
+        all.push(Case::new(format!("batch_norm in training {shape:?}"), move |b| {
+            training(b, shape, |rng| 2.0 * rng.normal() + 0.5);
+        }));
+        all.push(Case::new(format!("batch_norm in evaluation {shape:?}"), move |b| {
+            let c = shape[1];
+            let (x, mean) = (b.normal(shape), b.normal([c]));
+            let variance = b.draw([c], |rng| rng.uniform(0.2, 3.0));
+            let (gamma, beta) = (b.normal([c]), b.normal([c]));
+            for v in [x, gamma, beta] {
+                b.wrt(v);
+            }
+            let y = b.tape.batch_norm(x, (mean, variance), gamma, beta, 1e-5, false);
+            b.out("y", y);
+        }));
+        all.push(Case::new(format!("batch_norm_stats {shape:?}"), move |b| {
+            let x = b.normal(shape);
+            let (mean, variance) = b.tape.batch_norm_stats(x);
+            b.out("mean", mean);
+            b.out("variance", variance);
+        }));
+        all.push(Case::new(format!("running_stats {shape:?}"), move |b| {
+            let c = shape[1];
+            let x = b.normal(shape);
+            let stats = b.tape.batch_norm_stats(x);
+            let running = (b.state([c]), b.state([c]));
+            b.tape.running_stats(stats, running, 0.1, shape[0] * shape[2] * shape[3]);
+        }));
+    }
+    all.push(
+        Case::new("batch_norm in training, far from zero", |b| {
+            training(b, [3, 5, 7, 7], |rng| 1e3 + rng.normal());
+        })
+        .tolerance(
+            1e-7,
+            1e-3,
+            "the mean of values at 1000 is rounded by 6e-5 of their deviation, in f32 whatever the order",
+        )
+        .no_differences("a difference of 1e-5 at 1000 keeps too few digits"),
+    );
+    all.push(
+        Case::new("batch_norm in training, dead channels", |b| {
+            let mut i = 0;
+            training(b, [3, 3, 5, 5], |rng| {
+                i += 1;
+                if (i - 1) / 25 % 3 == 1 { 0.0 } else { rng.normal() }
+            });
+        })
+        .no_differences("curved at the scale of eps where the variance is zero"),
+    );
+    all.push(
+        Case::new("batch_norm in training, large scale", |b| {
+            training(b, [3, 5, 7, 7], |rng| 1e4 * rng.normal());
+        })
+        .no_differences("a difference of 1e-5 at 10000 keeps too few digits"),
+    );
+}
