@@ -13,6 +13,7 @@ use golden_support::compare::{Comparison, Tolerance, digest};
 use golden_support::formula;
 use golden_support::vectors::{Tensor, Vectors};
 use proteus::cpu::CpuEngine;
+use proteus::gpu::{GpuEngine, Options};
 use proteus::model::gaussian_weights;
 use proteus::nn::{Declare, Encoder, EncoderKind, Init, Mode};
 use proteus::tape::{Arena, Engine, EngineError, Padding, PersistentId, PlanId, Program, Store, Tape};
@@ -40,6 +41,13 @@ type Make = fn() -> Result<Box<dyn Engine>, String>;
 
 fn cpu() -> Result<Box<dyn Engine>, String> {
     CpuEngine::new(Some(2)).map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())
+}
+
+/// The best real GPU; without one any adapter will do, a software one as well.
+fn gpu() -> Result<Box<dyn Engine>, String> {
+    let open = |selection| GpuEngine::new(selection, Options::default());
+    let engine = open("gpu").or_else(|why| open("gpu:0").map_err(|_| why.to_string()))?;
+    Ok(Box::new(engine))
 }
 
 /// All comparisons on one engine, as tests `ENGINE::CASE`.
@@ -85,6 +93,7 @@ macro_rules! compare_on {
 }
 
 compare_on!(cpu_engine, super::cpu);
+compare_on!(gpu_engine, super::gpu);
 
 /// Results of a case by the names of the vectors.
 type Results = BTreeMap<String, Vec<f32>>;
