@@ -23,13 +23,26 @@ impl Default for Options {
     }
 }
 
+/// What a kernel has cost so far.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelTime {
+    /// Name of the kernel.
+    pub name: &'static str,
+    /// Time of all calls.
+    pub time: Duration,
+    /// Number of calls.
+    pub calls: u64,
+    /// Floating-point operations of all calls.
+    pub flops: u64,
+}
+
 /// Runs plans on the processor.
 pub struct CpuEngine {
     pool: rayon::ThreadPool,
     options: Options,
     memory: Memory,
     plans: Vec<Lowered>,
-    times: Option<Vec<(&'static str, Duration, u64)>>,
+    times: Option<Vec<KernelTime>>,
 }
 
 impl CpuEngine {
@@ -53,10 +66,10 @@ impl CpuEngine {
         self.times = Some(Vec::new());
     }
 
-    /// Kernels by total time since [`Self::time_kernels`]: name, time, calls.
-    pub fn kernel_times(&self) -> Vec<(&'static str, Duration, u64)> {
+    /// Kernels by total time since [`Self::time_kernels`].
+    pub fn kernel_times(&self) -> Vec<KernelTime> {
         let mut times = self.times.clone().unwrap_or_default();
-        times.sort_by_key(|t| std::cmp::Reverse(t.1));
+        times.sort_by_key(|t| std::cmp::Reverse(t.time));
         times
     }
 
@@ -122,10 +135,12 @@ impl Engine for CpuEngine {
                     let start = Instant::now();
                     (step.kernel)(&mut memory.args(&step.spans));
                     if let Some(table) = timing {
-                        let spent = start.elapsed();
-                        match table.iter_mut().find(|t| t.0 == step.name) {
-                            Some(row) => *row = (row.0, row.1 + spent, row.2 + 1),
-                            None => table.push((step.name, spent, 1)),
+                        let (name, time, flops) = (step.name, start.elapsed(), step.flops);
+                        match table.iter_mut().find(|row| row.name == name) {
+                            Some(row) => {
+                                (row.time, row.calls, row.flops) = (row.time + time, row.calls + 1, row.flops + flops)
+                            }
+                            None => table.push(KernelTime { name, time, calls: 1, flops }),
                         }
                     }
                 }

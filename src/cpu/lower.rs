@@ -11,6 +11,7 @@ pub struct Step {
     pub name: &'static str,
     pub kernel: Kernel,
     pub spans: Spans,
+    pub flops: u64,
 }
 
 /// What a program becomes.
@@ -35,6 +36,7 @@ struct Draft {
     kernel: Kernel,
     inputs: Vec<usize>,
     outputs: Vec<usize>,
+    flops: u64,
 }
 
 struct Lowering<'a> {
@@ -95,7 +97,7 @@ impl Lowering<'_> {
         let inputs = call.inputs.iter().map(|o| self.planar(o)).collect();
         let mut outputs: Vec<usize> = call.outputs.iter().map(|o| o.storage).collect();
         outputs.extend(self.workspace(workspace));
-        self.drafts.push(Draft { name: call.op.name(), kernel, inputs, outputs });
+        self.drafts.push(Draft { name: call.op.name(), kernel, inputs, outputs, flops: call.flops() });
         1
     }
 
@@ -296,7 +298,7 @@ impl Lowering<'_> {
             outputs.push(storage);
         }
         outputs.extend(self.workspace(workspace));
-        self.drafts.push(Draft { name: call.op.name(), kernel, inputs, outputs });
+        self.drafts.push(Draft { name: call.op.name(), kernel, inputs, outputs, flops: call.flops() });
         for (from, to, map) in conversions {
             self.convert(from, to, layout::to_planar(map));
         }
@@ -344,7 +346,7 @@ impl Lowering<'_> {
     }
 
     fn convert(&mut self, from: usize, to: usize, kernel: Kernel) {
-        self.drafts.push(Draft { name: "layout", kernel, inputs: vec![from], outputs: vec![to] });
+        self.drafts.push(Draft { name: "layout", kernel, inputs: vec![from], outputs: vec![to], flops: 0 });
     }
 
     fn new_storage(&mut self, words: usize) -> usize {
@@ -392,7 +394,7 @@ impl Lowering<'_> {
             .map(|d| Spans::new(d.name, d.inputs.iter().map(span).collect(), d.outputs.iter().map(span).collect()));
         let steps: Vec<Spans> = steps.collect();
         let steps = self.drafts.into_iter().zip(steps);
-        let steps = steps.map(|(d, spans)| Step { name: d.name, kernel: d.kernel, spans }).collect();
+        let steps = steps.map(|(d, spans)| Step { name: d.name, kernel: d.kernel, spans, flops: d.flops }).collect();
         Lowered { steps, slots: slots.len, outputs }
     }
 }

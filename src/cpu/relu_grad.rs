@@ -9,7 +9,9 @@ pub fn kernel() -> Kernel {
         let (y, dy, dx) = (args.f32(0), args.f32(1), args.out(0));
         dx.par_chunks_mut(TASK).zip(y.par_chunks(TASK).zip(dy.par_chunks(TASK))).for_each(|(dx, (y, dy))| {
             for (dx, (y, dy)) in dx.iter_mut().zip(y.iter().zip(dy)) {
-                *dx = if *y > 0.0 { *dy } else { 0.0 };
+                // A mask instead of a branch, which would be mispredicted half of the time.
+                let mask = u32::from(*y > 0.0).wrapping_neg();
+                *dx = f32::from_bits(dy.to_bits() & mask);
             }
         });
     })

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Name of a known data set.
     pub dataset: String,
+    /// Use only this many images, evenly spread over the set; 0 for all.
+    pub limit: usize,
     /// Number of prototypes, K.
     pub clusters: usize,
     /// Transformations in order, beginning with `identity`.
@@ -48,8 +50,9 @@ pub struct Config {
 }
 
 /// Names of all keys.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 18] = [
     "dataset",
+    "limit",
     "clusters",
     "sequence",
     "encoder",
@@ -72,6 +75,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             dataset: "mnist5k".into(),
+            limit: 0,
             clusters: 10,
             sequence: "identity".into(),
             encoder: "resnet20".into(),

@@ -1,0 +1,46 @@
+//! The command line: one file per subcommand.
+
+mod devices;
+mod eval;
+mod failure;
+mod progress;
+mod table;
+mod train;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Cluster images with prototypes that transform themselves to fit each image.
+#[derive(Parser)]
+#[command(name = "proteus", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Args),
+    Eval(eval::Args),
+    Devices(devices::Args),
+}
+
+/// Runs the program. Exit codes: 0, 1 for a failure, 2 for a user's mistake, 130 when stopped by Ctrl-C.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Devices(args) => devices::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Folders in which data sets are looked for: those given, PROTEUS_DATA, ./datasets.
+fn data_folders(given: &[std::path::PathBuf]) -> Vec<std::path::PathBuf> {
+    let environment = std::env::var_os("PROTEUS_DATA").map(std::path::PathBuf::from);
+    given.iter().cloned().chain(environment).chain(["datasets".into()]).collect()
+}

@@ -1,0 +1,56 @@
+//! Choosing a device by name.
+
+use crate::cpu::CpuEngine;
+use crate::gpu::{self, AdapterError, GpuEngine, GpuError};
+use crate::tape::{Engine, EngineError};
+
+/// Why no device could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// No adapter fits, or the driver refused it.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The CPU engine could not start.
+    #[error(transparent)]
+    Cpu(#[from] EngineError),
+}
+
+impl DeviceError {
+    /// Whether another `--device` mends it.
+    pub fn is_users(&self) -> bool {
+        matches!(self, DeviceError::Gpu(GpuError::Adapter(_)))
+    }
+}
+
+/// Opens `auto` (the best real GPU, else the CPU), `cpu`, `gpu`, `gpu:1`, or the adapter whose name contains the text.
+/// Returns the engine and one line that says what was chosen and why.
+pub fn open(
+    name: &str,
+    threads: Option<usize>,
+    options: gpu::Options,
+) -> Result<(Box<dyn Engine>, String), DeviceError> {
+    let cpu = |why: &str| -> Result<(Box<dyn Engine>, String), DeviceError> {
+        let engine = CpuEngine::new(threads)?;
+        let line = format!("{}: {why}", engine.device());
+        Ok((Box::new(engine), line))
+    };
+    match name {
+        "cpu" => cpu("asked for"),
+        "auto" => match GpuEngine::new("gpu", options) {
+            Ok(engine) => {
+                let line = format!("{}: the best GPU found", engine.device());
+                Ok((Box::new(engine), line))
+            }
+            Err(GpuError::Adapter(AdapterError::OnlySoftware { .. })) => {
+                cpu("no real GPU, only a software adapter, which is slower")
+            }
+            Err(GpuError::Adapter(_)) => cpu("no GPU found"),
+            Err(other) => cpu(&other.to_string()),
+        },
+        name => {
+            let engine = GpuEngine::new(name, options)?;
+            let line = format!("{}: asked for", engine.device());
+            Ok((Box::new(engine), line))
+        }
+    }
+}
