@@ -55,10 +55,7 @@ impl Tape {
 
         // Which tensors lie on a path from `wrt`.
         let targets: Vec<Var> = wrt.iter().map(|&v| self.identity(v)).collect();
-        let mut needed = vec![false; self.tensors.len()];
-        for i in 0..self.tensors.len() {
-            needed[i] |= targets.contains(&self.identity(Var(i)));
-        }
+        let mut needed: Vec<bool> = (0..self.tensors.len()).map(|i| targets.contains(&self.identity(Var(i)))).collect();
         for node in &self.nodes {
             if !node.op.updates() && node.inputs.iter().any(|&v| needed[v.0] || needed[self.root(v).0]) {
                 for &v in &node.outputs {
