@@ -3,14 +3,16 @@
 #
 # GPU tests need a Vulkan driver. Where there is none this installs Mesa's software driver (Debian, Ubuntu; as root or
 # with sudo), and from then on a GPU test that cannot run fails. With PROTEUS_REQUIRE_GPU=0 nothing is installed, and
-# GPU tests without an adapter count as skipped. VK_DRIVER_FILES, if set, chooses the driver.
+# GPU tests without an adapter count as skipped. A GPU of the machine is used where PROTEUS_TEST_GPU names it (as
+# --device does) or VK_DRIVER_FILES names its driver, or where there is no software driver.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+scratch=$(mktemp -d)
+log=$scratch/log
+trap 'rm -rf "$scratch"' EXIT
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -61,6 +63,11 @@ prepare_gpu() {
         return
     fi
     local chosen=${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}} required=${PROTEUS_REQUIRE_GPU:-}
+    if [[ -n ${PROTEUS_TEST_GPU:-} ]]; then
+        echo "GPU tests run on '$PROTEUS_TEST_GPU'."
+        gpu_env+=(PROTEUS_REQUIRE_GPU="${required:-1}")
+        return
+    fi
     if [[ -z $chosen && $required != 0 && -z $(drivers 'lvp_icd*.json') ]]; then
         if [[ -z $(drivers '*.json') ]] || ! gpu_hardware; then
             install_software_driver || true
@@ -118,7 +125,8 @@ run_tests() {
     skipped=$((skipped + ignored + unable))
 }
 
-gpu_env=(env)
+# Mesa complains in every test without a folder for sockets.
+gpu_env=(env XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$scratch}")
 say "Vulkan"
 prepare_gpu
 

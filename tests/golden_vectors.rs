@@ -12,8 +12,8 @@ use std::io::Write as _;
 use golden_support::compare::{Comparison, Tolerance, digest};
 use golden_support::formula;
 use golden_support::vectors::{Tensor, Vectors};
-use proteus::cpu::CpuEngine;
-use proteus::gpu::{GpuEngine, Options};
+use proteus::cpu::{self, CpuEngine, Isa};
+use proteus::gpu::GpuEngine;
 use proteus::model::gaussian_weights;
 use proteus::nn::{Declare, Encoder, EncoderKind, Init, Mode};
 use proteus::tape::{Arena, Engine, EngineError, Padding, PersistentId, PlanId, Program, Store, Tape};
@@ -40,14 +40,25 @@ const ENCODER_GRAD: Tolerance = Tolerance { pytorch: 1e-4 };
 type Make = fn() -> Result<Box<dyn Engine>, String>;
 
 fn cpu() -> Result<Box<dyn Engine>, String> {
-    CpuEngine::new(Some(2)).map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())
+    open_cpu(cpu::Options { threads: Some(2), ..Default::default() })
 }
 
-/// The best real GPU; without one any adapter will do, a software one as well.
+fn cpu_portable() -> Result<Box<dyn Engine>, String> {
+    open_cpu(cpu::Options { threads: Some(2), isa: Isa::Portable, ..Default::default() })
+}
+
+fn open_cpu(options: cpu::Options) -> Result<Box<dyn Engine>, String> {
+    CpuEngine::with_options(options).map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())
+}
+
+/// The adapter that PROTEUS_TEST_GPU names, or the best real GPU, or whatever there is, a software one as well.
 fn gpu() -> Result<Box<dyn Engine>, String> {
-    let open = |selection| GpuEngine::new(selection, Options::default());
-    let engine = open("gpu").or_else(|why| open("gpu:0").map_err(|_| why.to_string()))?;
-    Ok(Box::new(engine))
+    let open = |selection: &str| GpuEngine::new(selection, Default::default());
+    let opened = match std::env::var("PROTEUS_TEST_GPU") {
+        Ok(name) => open(&name),
+        Err(_) => open("gpu").or_else(|why| open("gpu:0").map_err(|_| why)),
+    };
+    opened.map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())
 }
 
 /// All comparisons on one engine, as tests `ENGINE::CASE`.
@@ -93,6 +104,7 @@ macro_rules! compare_on {
 }
 
 compare_on!(cpu_engine, super::cpu);
+compare_on!(cpu_portable, super::cpu_portable);
 compare_on!(gpu_engine, super::gpu);
 
 /// Results of a case by the names of the vectors.
