@@ -8,21 +8,23 @@ pub fn kernel(map: Map, eps: f32, batch_stats: bool) -> Kernel {
         let [x, dy, mean, variance, gamma, dgamma, dbeta] = [0, 1, 2, 3, 4, 5, 6].map(|i| args.f32(i));
         let dx = args.out(0);
         let n = (map.b * map.pixels()) as f32;
-        let weight = if batch_stats { 1.0 / n } else { 0.0 };
-        // dx = a dy - (p + q (x - mean)), per channel.
-        let (mut a, mut p, mut q) = (vec![0.0; map.c], vec![0.0; map.c], vec![0.0; map.c]);
+        // dx = a (dy - m) - q (x - mean), per channel. Subtracting before scaling keeps the gradients of a channel
+        // adding up to zero: a rounding that all pixels share would be most of the gradient of a bias further down.
+        let (mut a, mut m, mut q) = (vec![0.0; map.c], vec![0.0; map.c], vec![0.0; map.c]);
         for c in 0..map.c {
             let inv_std = 1.0 / (variance[c] + eps).sqrt();
             a[c] = gamma[c] * inv_std;
-            p[c] = a[c] * dbeta[c] * weight;
-            q[c] = a[c] * inv_std * dgamma[c] * weight;
+            if batch_stats {
+                m[c] = dbeta[c] / n;
+                q[c] = a[c] * inv_std * dgamma[c] / n;
+            }
         }
         let images = dx.par_chunks_mut(map.image()).zip(x.par_chunks(map.image()).zip(dy.par_chunks(map.image())));
         images.for_each(|(dx, (x, dy))| {
             let pixels = dx.chunks_exact_mut(map.c).zip(x.chunks_exact(map.c).zip(dy.chunks_exact(map.c)));
             for (dx, (x, dy)) in pixels {
                 for c in 0..map.c {
-                    dx[c] = a[c] * dy[c] - (p[c] + q[c] * (x[c] - mean[c]));
+                    dx[c] = a[c] * (dy[c] - m[c]) - q[c] * (x[c] - mean[c]);
                 }
             }
         });

@@ -1,4 +1,5 @@
-//! dgamma = sum dy xhat, dbeta = sum dy: f32 within an image, f64 across images, in order.
+//! dgamma = sum dy xhat, dbeta = sum dy, in f64: the next gradient is dy without its mean, so that rounding here is an error
+//! that all pixels share. Image by image, in order. Memory bounds it, not arithmetic.
 
 use super::{Kernel, Map};
 use rayon::prelude::*;
@@ -8,21 +9,21 @@ pub fn kernel(map: Map, eps: f32) -> Kernel {
         let [x, dy, mean, variance] = [0, 1, 2, 3].map(|i| args.f32(i));
         let (dgamma, dbeta) = (args.out(0), args.out(1));
         let images = x.par_chunks(map.image()).zip(dy.par_chunks(map.image()));
-        let sums: Vec<Vec<f32>> = images
+        let sums: Vec<Vec<f64>> = images
             .map(|(x, dy)| {
                 let mut sums = vec![0.0; 2 * map.c];
                 let (with_x, plain) = sums.split_at_mut(map.c);
                 for (x, dy) in x.chunks_exact(map.c).zip(dy.chunks_exact(map.c)) {
                     for c in 0..map.c {
-                        with_x[c] += dy[c] * (x[c] - mean[c]);
-                        plain[c] += dy[c];
+                        with_x[c] += f64::from(dy[c]) * f64::from(x[c] - mean[c]);
+                        plain[c] += f64::from(dy[c]);
                     }
                 }
                 sums
             })
             .collect();
         for c in 0..map.c {
-            let total = |at: usize| sums.iter().map(|s| f64::from(s[at])).sum::<f64>();
+            let total = |at: usize| sums.iter().map(|s| s[at]).sum::<f64>();
             dgamma[c] = (total(c) / f64::from((variance[c] + eps).sqrt())) as f32;
             dbeta[c] = total(map.c + c) as f32;
         }

@@ -69,10 +69,13 @@ pub enum TrainError {
 impl TrainError {
     /// Whether the user can mend it by other arguments: exit code 2 instead of 1.
     pub fn is_users(&self) -> bool {
-        match self {
-            TrainError::Config(_) | TrainError::Data(_) | TrainError::FolderTaken(_) => true,
-            TrainError::Damaged { .. } | TrainError::File { .. } => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            TrainError::Config(_)
+                | TrainError::Data(_)
+                | TrainError::FolderTaken(_)
+                | TrainError::Damaged { .. }
+                | TrainError::File { .. }
+        )
     }
 }

@@ -1,0 +1,5 @@
+//! What the comparisons with the reference vectors share.
+
+pub mod compare;
+pub mod formula;
+pub mod vectors;
