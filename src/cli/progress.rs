@@ -15,6 +15,7 @@ pub struct Display {
     bar: ProgressBar,
     quiet: bool,
     start: Instant,
+    epoch_start: Instant,
     images: usize,
     sequence: Sequence,
     epochs: usize,
@@ -33,7 +34,7 @@ impl Display {
             ProgressBar::hidden()
         };
         let last = Progress { step: 0, steps: 0, epoch: 0, epochs, loss: 0.0 };
-        Display { bar, quiet, start: Instant::now(), images, sequence, epochs, last, stop }
+        Display { bar, quiet, start: Instant::now(), epoch_start: Instant::now(), images, sequence, epochs, last, stop }
     }
 
     /// Removes the bar.
@@ -88,9 +89,11 @@ impl Observer for Display {
         }
         let spent = self.start.elapsed().as_secs_f64();
         if self.bar.is_hidden() {
-            let left = spent / epoch as f64 * (self.epochs - epoch) as f64;
+            // Epochs of an early stage of the curriculum are much shorter: the last one tells more than the mean.
+            let left = self.epoch_start.elapsed().as_secs_f64() * (self.epochs - epoch) as f64;
             let _ = write!(text, "  {spent:.0} s, about {left:.0} s left");
         }
         self.line(&text);
+        self.epoch_start = Instant::now();
     }
 }

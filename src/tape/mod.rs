@@ -10,6 +10,7 @@
 //! Each family of operations has one file under `ops/` with its shape rule, its adjoint and its cost.
 
 mod engine;
+mod error;
 pub mod memory;
 mod op;
 mod ops;
@@ -20,10 +21,10 @@ mod store;
 mod tensor;
 
 pub use engine::{Engine, EngineError, PlanId};
+pub use error::TapeError;
 pub use op::{ConvSpec, Op, Padding, Rows};
 pub use ops::AdamSpec;
 pub use program::{Call, Operand, Place, Program, Storage};
 pub use record::{Tape, Var};
-pub use reverse::TapeError;
 pub use store::{Arena, Persistent, PersistentId, Store};
 pub use tensor::{Dtype, Shape};

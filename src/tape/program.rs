@@ -51,11 +51,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// Floating-point operations; a multiply-add counts two.
-    pub fn flops(&self) -> u64 {
-        super::ops::flops(self)
-    }
-
     /// Bytes read and written when every operand is touched once.
     pub fn bytes(&self) -> u64 {
         let reads = self.inputs.iter().map(|o| o.shape.len() as u64);

@@ -1,29 +1,9 @@
 //! Reverse-mode differentiation: adjoint operations appended to the tape.
 
+use super::error::TapeError;
 use super::ops;
 use super::record::{Source, Tape, Var};
 use super::tensor::Dtype;
-
-/// What can go wrong when a tape is differentiated.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TapeError {
-    /// A gradient was asked through an operation that has none for that input.
-    #[error("'{op}' has no derivative with respect to its input {input}")]
-    NotDifferentiable {
-        /// Name of the operation.
-        op: &'static str,
-        /// Position of the input.
-        input: usize,
-    },
-    /// The loss is not a single f32 number.
-    #[error("a gradient needs a loss of one f32 element, not {elements} of {dtype:?}")]
-    NotScalar {
-        /// Number of elements.
-        elements: usize,
-        /// Their type.
-        dtype: Dtype,
-    },
-}
 
 impl Tape {
     /// Gradients of the scalar `loss` with respect to `wrt`, in their order; `None` where the loss does not depend on it.

@@ -67,15 +67,18 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Whether the user can mend it by other arguments: exit code 2 instead of 1.
+    /// Whether the user can mend it by other arguments: exit code 2 instead of 1. A path that cannot be used is a
+    /// mistake, a full or failing disk is not.
     pub fn is_users(&self) -> bool {
-        matches!(
-            self,
-            TrainError::Config(_)
-                | TrainError::Data(_)
-                | TrainError::FolderTaken(_)
-                | TrainError::Damaged { .. }
-                | TrainError::File { .. }
-        )
+        use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+        match self {
+            TrainError::Config(_) | TrainError::Data(_) | TrainError::FolderTaken(_) | TrainError::Damaged { .. } => {
+                true
+            }
+            TrainError::File { source, .. } => {
+                matches!(source.kind(), IsADirectory | NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem)
+            }
+            _ => false,
+        }
     }
 }

@@ -11,10 +11,10 @@ mod sample;
 
 pub use bookkeeping::AdamSpec;
 
+use super::error::TapeError;
 use super::op::Op;
 use super::program::Call;
 use super::record::{Node, Tape, Var};
-use super::reverse::TapeError;
 use super::tensor::Shape;
 
 /// Gradients of a node's outputs; an output that nothing depends on has none.
@@ -42,27 +42,32 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
     }
 }
 
-/// Floating-point operations of a call; a multiply-add counts two, a transcendental one.
-pub(super) fn flops(call: &Call) -> u64 {
-    let out = call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
-    let first = call.inputs.first().map_or(0, |o| o.shape.len()) as u64;
-    match call.op {
-        Op::Conv2d(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => conv::flops(call),
-        Op::Linear(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => linear::flops(call),
-        Op::BatchNormStats => 5 * first,
-        Op::BatchNorm { .. } => 2 * first,
-        Op::BatchNormGradParams { .. } => 5 * first,
-        Op::BatchNormGradInput { .. } => 6 * first,
-        Op::AffineGrid | Op::AffineGridGrad => 4 * out.max(first),
-        Op::GridSample(..) => 8 * out + 12 * call.inputs[1].shape.len() as u64 / 2,
-        Op::GridSampleGradImage(_) => 8 * call.inputs[1].shape.len() as u64,
-        Op::GridSampleGradGrid(..) => 12 * call.inputs[2].shape.len() as u64,
-        Op::SquaredDistance { .. } => 3 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64,
-        Op::SquaredDistanceGrad { .. } => 3 * out,
-        Op::Adam { .. } => 14 * out,
-        Op::GatherImages | Op::Add | Op::Relu | Op::ReluGrad => out,
-        Op::GlobalAvgPool | Op::GlobalAvgPoolGrad | Op::SumRows(_) | Op::Sum { .. } | Op::MinRow => first.max(out),
-        _ => 0,
+impl Call {
+    /// Floating-point operations of a call; a multiply-add counts two, a transcendental one.
+    pub fn flops(&self) -> u64 {
+        let call = self;
+        let out = call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
+        let first = call.inputs.first().map_or(0, |o| o.shape.len()) as u64;
+        match call.op {
+            Op::Conv2d(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => conv::flops(call),
+            Op::Linear(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => linear::flops(call),
+            Op::BatchNormStats => 5 * first,
+            Op::BatchNorm { .. } => 2 * first,
+            Op::BatchNormGradParams { .. } => 5 * first,
+            Op::BatchNormGradInput { .. } => 6 * first,
+            Op::AffineGrid | Op::AffineGridGrad => 4 * out.max(first),
+            Op::GridSample(..) => 8 * out + 12 * call.inputs[1].shape.len() as u64 / 2,
+            Op::GridSampleGradImage(_) => 8 * call.inputs[1].shape.len() as u64,
+            Op::GridSampleGradGrid(..) => 12 * call.inputs[2].shape.len() as u64,
+            Op::SquaredDistance { .. } => {
+                3 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64
+            }
+            Op::SquaredDistanceGrad { .. } => 3 * out,
+            Op::Adam { .. } => 14 * out,
+            Op::GatherImages | Op::Add | Op::Relu | Op::ReluGrad => out,
+            Op::GlobalAvgPool | Op::GlobalAvgPoolGrad | Op::SumRows(_) | Op::Sum { .. } | Op::MinRow => first.max(out),
+            _ => 0,
+        }
     }
 }
 
