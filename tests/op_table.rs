@@ -11,7 +11,7 @@ use common::reference::Data;
 use common::reference_engine::{Fault, ReferenceEngine};
 use common::runner::{Expected, Outcome, check, check_twins, try_execute};
 use common::table::{Case, cases};
-use proteus::tape::{Arena, Engine};
+use proteus::tape::Arena;
 
 /// Runs every case and reports all failures together.
 fn every_case(name: &str, mut run: impl FnMut(&Case, &Recorded, &Expected) -> Result<String, String>) {
@@ -46,39 +46,46 @@ fn the_reference_agrees_with_itself() {
 }
 
 #[test]
-fn the_cpu_engine_agrees_with_the_reference_on_any_number_of_threads() {
-    let Some(first) = engines::CPU.first() else { return };
-    let mut all: Vec<Box<dyn Engine>> = engines::CPU.iter().filter_map(make_or_skip).collect();
-    every_case(first.name, |case, recorded, expected| {
-        let mut report = String::new();
-        let mut outcomes: Vec<Outcome> = Vec::new();
-        for engine in &mut all {
-            let runs = try_execute(engine.as_mut(), recorded, case.times)?;
-            report = check(case, recorded, expected, &runs)?;
-            outcomes.extend(runs);
-        }
-        match outcomes.windows(2).all(|pair| pair[0] == pair[1]) {
-            true => Ok(report),
-            false => Err("the number of threads changes bits".to_owned()),
-        }
-    });
+fn the_cpu_engine_agrees_with_the_reference_in_every_variant() {
+    variants(engines::CPU, None);
 }
 
 #[test]
 fn gpu_engines_agree_with_the_reference_and_the_cpu_engine() {
-    for candidate in engines::GPU {
-        let Some(mut gpu) = make_or_skip(candidate) else { continue };
-        let mut twin = engines::CPU.first().and_then(make_or_skip);
-        every_case(candidate.name, |case, recorded, expected| {
-            let runs = try_execute(gpu.as_mut(), recorded, case.times)?;
-            let report = check(case, recorded, expected, &runs)?;
-            if let Some(twin) = &mut twin {
-                let other = try_execute(twin.as_mut(), recorded, case.times)?;
-                check_twins(case, recorded, &other[0], &runs[0]).map_err(|e| format!("beside the CPU engine: {e}"))?;
+    variants(engines::GPU, engines::CPU.first());
+}
+
+/// Variants of one engine against the reference, against each other to the bit where their arithmetic is the same,
+/// and against another engine.
+fn variants(candidates: &[Candidate], twin: Option<&Candidate>) {
+    let mut engines: Vec<_> = candidates.iter().filter_map(|c| Some((c, make_or_skip(c)?))).collect();
+    let Some((_, first)) = engines.first() else { return };
+    let name = first.device();
+    let mut twin = twin.and_then(make_or_skip);
+    every_case(&name, |case, recorded, expected| {
+        let mut report = String::new();
+        let mut outcomes: Vec<(&Candidate, Outcome)> = Vec::new();
+        for (candidate, engine) in &mut engines {
+            let about = |e: String| format!("{}: {e}", candidate.name);
+            let runs = try_execute(engine.as_mut(), recorded, case.times).map_err(about)?;
+            report += &check(case, recorded, expected, &runs).map_err(about)?;
+            let [run, _] = runs;
+            for (other, outcome) in outcomes.iter().filter(|o| o.0.arithmetic == candidate.arithmetic) {
+                if *outcome != run {
+                    return Err(format!("{} and {} differ in bits", other.name, candidate.name));
+                }
             }
-            Ok(report)
-        });
-    }
+            outcomes.push((candidate, run));
+        }
+        if let Some(twin) = &mut twin {
+            let other = try_execute(twin.as_mut(), recorded, case.times)?;
+            for (candidate, outcome) in &outcomes {
+                check_twins(case, recorded, &other[0], outcome)
+                    .map_err(|e| format!("{} beside {}: {e}", candidate.name, twin.device()))?;
+            }
+        }
+        Ok(report)
+    });
 }
 
 /// The names of all operations, in the order of `Op`.

@@ -68,6 +68,11 @@ pub fn kernel(isa: Isa, dx: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel 
         images.for_each_init(scratch, |padded, (out, image)| {
             border.copy_into(image, dy.h, dy.w, dy.c, padded);
             for phase in &phases {
+                if phase.runs.is_empty() {
+                    // No window reaches these pixels: the stride exceeds the kernel.
+                    phase.rows.iter().for_each(|&row| out[row..row + w.ci].fill(0.0));
+                    continue;
+                }
                 let len = phase.taps[1] * w.co;
                 let sum = Sum { runs: &phase.runs, len, a_step: 1, b_step: COLUMNS };
                 for block in 0..w.ci.div_ceil(COLUMNS) {

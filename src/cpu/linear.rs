@@ -53,6 +53,8 @@ pub fn kernel(isa: Isa, e: Extents, rows: Rows) -> Kernel {
             let map = RowMap::new(rows, e.s, index);
             let x = &x[first * e.i..][..count * e.i];
             for (s, list) in map.lists(count).iter().enumerate() {
+                // A row of its own is numbered from the start of the task.
+                let s = if rows == Rows::Own { first + s } else { s };
                 let bases: Vec<usize> = list.iter().map(|r| r * e.i).collect();
                 let lines: Vec<usize> = list.iter().map(|r| r * e.o).collect();
                 for &line in &lines {

@@ -32,6 +32,7 @@ pub fn kernel(isa: Isa, e: Extents, rows: Rows) -> Kernel {
             let map = RowMap::new(rows, e.s, index);
             let dy = &dy[first * e.o..][..count * e.o];
             for (s, list) in map.lists(count).iter().enumerate() {
+                let s = if rows == Rows::Own { first + s } else { s };
                 let bases: Vec<usize> = list.iter().map(|r| r * e.o).collect();
                 let lines: Vec<usize> = list.iter().map(|r| r * e.i).collect();
                 for column in (0..e.i).step_by(COLUMNS) {

@@ -209,6 +209,11 @@ fn advice() -> String {
     let described = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"]
         .iter()
         .any(|folder| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()));
+    if let Some(files) = std::env::var_os("VK_DRIVER_FILES")
+        && let Some(missing) = std::env::split_paths(&files).find(|path| !path.exists())
+    {
+        return format!("VK_DRIVER_FILES names {}, which does not exist", missing.display());
+    }
     if !described && std::env::var_os("VK_DRIVER_FILES").is_none() {
         return "the Vulkan loader is there but no driver (/usr/share/vulkan/icd.d is empty); install the vendor's driver, \
                 or mesa-vulkan-drivers for AMD, Intel and the software driver"

@@ -24,6 +24,8 @@ pub(super) struct TensorInfo {
     pub shape: Shape,
     pub dtype: Dtype,
     pub source: Source,
+    /// Whether it is a result that `Tape::store` placed in a persistent tensor.
+    pub stored: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,7 @@ impl Tape {
     pub fn store(&mut self, v: Var, store: &Store, id: PersistentId) {
         let target = &store[id];
         assert_eq!(target.shape.len(), self.shape(v).len(), "storing {:?} in {}", self.shape(v), target.name);
+        assert_eq!(target.arena.dtype(), self.dtype(v), "storing another element type in {}", target.name);
         let place = Source::Persistent { arena: target.arena, offset: target.offset };
         let root = self.root(v);
         if let Source::Node(node) = self.tensors[root.0].source
@@ -92,6 +95,7 @@ impl Tape {
         {
             // The node keeps its output handle; only the place changes.
             self.tensors[root.0].source = place;
+            self.tensors[root.0].stored = true;
         } else {
             let copy = self.add_tensor(target.shape.clone(), target.arena.dtype(), place);
             self.nodes.push(Node { op: Op::Copy, inputs: vec![v], outputs: vec![copy] });
@@ -131,7 +135,7 @@ impl Tape {
 
     fn add_tensor(&mut self, shape: Shape, dtype: Dtype, source: Source) -> Var {
         assert!(!shape.is_empty(), "an empty tensor {shape:?}");
-        self.tensors.push(TensorInfo { shape, dtype, source });
+        self.tensors.push(TensorInfo { shape, dtype, source, stored: false });
         Var(self.tensors.len() - 1)
     }
 }

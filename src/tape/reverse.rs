@@ -28,7 +28,8 @@ pub enum TapeError {
 impl Tape {
     /// Gradients of the scalar `loss` with respect to `wrt`, in their order; `None` where the loss does not depend on it.
     ///
-    /// Only operations between `wrt` and the loss are walked. Handles on the same persistent tensor count as one.
+    /// Only operations between `wrt` and the loss are walked. Handles on the same persistent tensor count as one, but
+    /// a result that [`Tape::store`] made to live there is not what the tensor held before.
     pub fn gradients(&mut self, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var>>, TapeError> {
         let (elements, dtype) = (self.shape(loss).len(), self.dtype(loss));
         if elements != 1 || dtype != Dtype::F32 {
@@ -97,10 +98,14 @@ impl Tape {
     /// The first handle of the same elements: gradients are kept per identity.
     fn identity(&self, v: Var) -> Var {
         let root = self.root(v);
-        let Source::Persistent { arena, offset } = self.tensors[root.0].source else { return root };
-        let len = self.tensors[root.0].shape.len();
+        let info = &self.tensors[root.0];
+        let Source::Persistent { arena, offset } = info.source else { return root };
+        if info.stored {
+            return root;
+        }
         let same = |t: &super::record::TensorInfo| {
-            t.shape.len() == len
+            !t.stored
+                && t.shape.len() == info.shape.len()
                 && matches!(t.source, Source::Persistent { arena: a, offset: o } if a == arena && o == offset)
         };
         Var(self.tensors.iter().position(same).expect("the tensor itself matches"))

@@ -221,7 +221,7 @@ fn norms(all: &mut Vec<Case>) {
             1e-3,
             "the mean of values at 1000 is rounded by 6e-5 of their deviation, in f32 whatever the order",
         )
-        .no_differences("a difference of 1e-5 at 1000 keeps too few digits"),
+        .no_differences("steps in proportion to 1000 are not small beside a deviation of 1"),
     );
     all.push(
         Case::new("batch_norm in training, dead channels", |b| {
@@ -233,10 +233,7 @@ fn norms(all: &mut Vec<Case>) {
         })
         .no_differences("curved at the scale of eps where the variance is zero"),
     );
-    all.push(
-        Case::new("batch_norm in training, large scale", |b| {
-            training(b, [3, 5, 7, 7], |rng| 1e4 * rng.normal());
-        })
-        .no_differences("a difference of 1e-5 at 10000 keeps too few digits"),
-    );
+    all.push(Case::new("batch_norm in training, large scale", |b| {
+        training(b, [3, 5, 7, 7], |rng| 1e4 * rng.normal());
+    }));
 }

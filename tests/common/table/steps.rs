@@ -60,7 +60,8 @@ pub fn cases() -> Vec<Case> {
         all.push(
             Case::new(format!("store_rows {batch} of {n}, width {width}"), move |b| {
                 let (x, at) = (b.normal([batch, width]), b.indices(batch, 10));
-                let clock = b.clock((n - 2 * batch) as u32, 0);
+                // Rows are left before and behind.
+                let clock = b.clock((n - 2 * batch) as u32 / 2, 0);
                 let (distances, labels) = (b.state([n, width]), b.results([n], &vec![77; n]));
                 b.tape.store_rows(x, clock, distances);
                 b.tape.store_rows(at, clock, labels);

@@ -1,0 +1,222 @@
+//! The program as a user runs it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn proteus(args: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
+    command.args(args).current_dir(folder).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
+    command.output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A run that is short but goes through both stages and a last partial batch.
+const SHORT: [&str; 12] = [
+    "train",
+    "mnist5k",
+    "--device",
+    "cpu",
+    "--set",
+    "limit=150",
+    "--set",
+    "epochs=2",
+    "--set",
+    "curriculum=[1]",
+    "--set",
+    "batch_size=64",
+];
+
+#[test]
+fn a_run_leaves_its_files_and_can_be_scored_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = proteus(&[&SHORT[..], &["--out", "run"]].concat(), folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    for expected in ["device  cpu", "150 images", "ACC", "NMI", "ARI", "sizes", "prototypes.png"] {
+        assert!(shown.contains(expected), "'{expected}' in {shown}");
+    }
+    assert!(shown.starts_with("device"), "the device comes first: {shown}");
+
+    let run = folder.path().join("run");
+    for name in [
+        "config.toml",
+        "run.json",
+        "model.safetensors",
+        "train_metrics.tsv",
+        "val_metrics.tsv",
+        "val_scores.tsv",
+        "final_scores.tsv",
+        "cluster_counts.tsv",
+        "labels.csv",
+    ] {
+        assert!(fs::metadata(run.join(name)).is_ok_and(|m| m.len() > 0), "{name} is there");
+    }
+    assert_eq!(fs::read_to_string(run.join("train_metrics.tsv")).expect("readable").lines().count(), 3);
+    assert_eq!(fs::read_to_string(run.join("labels.csv")).expect("readable").lines().count(), 151);
+    let counts = fs::read_to_string(run.join("cluster_counts.tsv")).expect("readable");
+    let sizes: Vec<usize> =
+        counts.lines().nth(1).expect("two lines").split('\t').map(|c| c.parse().expect("a count")).collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 150);
+
+    // The pictures can be opened and are not blank.
+    for name in ["prototypes.png", "aligned.png", "prototypes/prototype9.png"] {
+        let picture = image::open(run.join(name)).expect(name).to_luma8();
+        let (low, high) = picture.pixels().fold((255, 0), |(l, h), p| (p.0[0].min(l), p.0[0].max(h)));
+        assert!(high - low > 100, "{name} shows something: {low} to {high}");
+    }
+
+    // Scoring the run again gives the numbers that the run ended with.
+    let about: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(run.join("run.json")).expect("readable")).expect("JSON");
+    let output = proteus(&["eval", "run", "--device", "cpu", "--json"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let again: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(again, about["final"]);
+    assert_eq!(again["cluster_sizes"], serde_json::json!(sizes));
+    for key in ["loss", "acc", "nmi", "ari"] {
+        assert!(again[key].is_f64(), "{key} in {again}");
+    }
+
+    // Nothing is overwritten.
+    let output = proteus(&[&SHORT[..], &["--out", "run"]].concat(), folder.path());
+    refused(&output, &["run already holds files", "--out"]);
+}
+
+#[test]
+fn runs_get_folders_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let quick = ["train", "--device", "cpu", "--quiet", "--set", "limit=20", "--set", "epochs=1"];
+    for _ in 0..2 {
+        let output = proteus(&quick, folder.path());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "--quiet: {output:?}");
+    }
+    let runs: Vec<_> = fs::read_dir(folder.path().join("runs/mnist5k")).expect("runs").collect();
+    assert_eq!(runs.len(), 2);
+}
+
+/// Exit code 2, one line on the standard error with all of `parts`, no panic.
+fn refused(output: &Output, parts: &[&str]) {
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    let lines: Vec<&str> = message.lines().filter(|l| !l.contains("XDG_RUNTIME_DIR")).collect();
+    assert_eq!(lines.len(), 1, "one line: {message}");
+    assert!(lines[0].starts_with("error: "), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "'{part}' in {message}");
+    }
+}
+
+#[test]
+fn mistakes_get_one_clear_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["train", "mnist6k"], &["unknown preset 'mnist6k'", "did you mean 'mnist5k'?"]),
+        (&["train", "--set", "batchsize=8"], &["unknown key 'batchsize'", "did you mean 'batch_size'?"]),
+        (&["train", "--set", "lr"], &["'--set lr' is not of the form key=value"]),
+        (&["train", "--set", "clusters=9000"], &["clusters = 9000", "only 5000 images"]),
+        (&["train", "--set", "limit=8"], &["clusters = 10", "only 8 images"]),
+        (&["train", "--set", "dataset=mnist5j"], &["mnist5j", "mnist5k"]),
+        (&["train", "missing.toml"], &["missing.toml", "cannot read"]),
+        (&["eval", "no-such-run"], &["no-such-run is no run folder"]),
+        (&["train", "--device", "no-such-gpu"], &["no-such-gpu"]),
+    ];
+    for (args, parts) in cases {
+        refused(&proteus(args, here), parts);
+    }
+    assert!(!here.join("runs").exists(), "mistakes leave nothing behind");
+    fs::write(here.join("bad.toml"), "clusters = 10\nepoch = 3\n").expect("written");
+    refused(&proteus(&["train", "bad.toml"], here), &["unknown key 'epoch' in bad.toml", "did you mean 'epochs'?"]);
+    fs::write(here.join("syntax.toml"), "clusters = = 10\n").expect("written");
+    let output = proteus(&["train", "syntax.toml"], here);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+}
+
+#[test]
+fn no_adapter_and_no_room_are_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A loader without drivers finds no adapter.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
+    command.args(["train", "--device", "gpu"]).current_dir(folder.path());
+    for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
+        command.env(variable, "/nonexistent/driver.json");
+    }
+    refused(&command.output().expect("the program starts"), &["GPU"]);
+
+    // A folder below a file cannot be made.
+    fs::write(folder.path().join("file"), "").expect("written");
+    let output = proteus(&["train", "--device", "cpu", "--out", "file/run"], folder.path());
+    refused(&output, &["file/run", "cannot create"]);
+}
+
+#[test]
+fn broken_data_files_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let header = |magic: u32, dims: &[u32]| -> Vec<u8> {
+        std::iter::once(&magic).chain(dims).flat_map(|v| v.to_be_bytes()).collect()
+    };
+    let train = ["train", "--device", "cpu", "--set", "dataset=usps", "--data", "."];
+    let images = here.join("usps-images-idx3-ubyte");
+    let labels = here.join("usps-labels-idx1-ubyte");
+    fs::write(&labels, [header(0x801, &[20]), vec![0; 20]].concat()).expect("written");
+
+    fs::write(&images, [header(0x803, &[20, 16, 16]), vec![0; 999]].concat()).expect("written");
+    refused(&proteus(&train, here), &["usps-images-idx3-ubyte", "5136"]);
+    fs::write(&images, [header(0x801, &[20]), vec![0; 20]].concat()).expect("written");
+    refused(&proteus(&train, here), &["usps-images-idx3-ubyte", "label"]);
+    fs::write(&images, b"not an IDX file at all").expect("written");
+    refused(&proteus(&train, here), &["usps-images-idx3-ubyte"]);
+    fs::remove_file(&images).expect("removed");
+    refused(&proteus(&train, here), &["usps", "usps-images-idx3-ubyte"]);
+}
+
+#[test]
+fn help_and_devices_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = proteus(&["train", "--help"], folder.path());
+    let shown = text(&output.stdout);
+    assert!(output.status.success() && shown.contains("Examples:"), "{shown}");
+    for key in proteus::train::KEYS {
+        assert!(shown.contains(key), "--help names the key {key}");
+    }
+    for (preset, _) in proteus::train::PRESETS {
+        assert!(shown.contains(preset), "--help names the preset {preset}");
+    }
+    let output = proteus(&["devices"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("cpu ("), "{}", text(&output.stdout));
+    let output = proteus(&["trian"], folder.path());
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Ctrl-C ends the step, saves and says so.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
+    command.args(["train", "--device", "cpu", "--set", "epochs=9000", "--set", "curriculum=[9000]", "--out", "run"]);
+    command.current_dir(folder.path()).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    let child = command.spawn().expect("the program starts");
+    let weights = folder.path().join("run/model.safetensors");
+    for _ in 0..600 {
+        if weights.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("stopped on request"), "{}", text(&output.stderr));
+    let output = proteus(&["eval", "run", "--device", "cpu", "--json"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}

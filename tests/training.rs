@@ -1,0 +1,188 @@
+//! Short training runs: the loss falls, repetitions agree to the bit, the engines agree step by step, and nothing is
+//! lost when something goes wrong.
+
+use proteus::cpu::{CpuEngine, Isa, Options};
+use proteus::data::{ImageSet, mnist5k};
+use proteus::gpu::{self, GpuEngine};
+use proteus::tape::Engine;
+use proteus::train::{Config, RunFolder, TrainError, Trainer, evaluate_run, preset, train};
+use std::ops::ControlFlow;
+
+struct Silent;
+
+impl proteus::train::Observer for Silent {
+    fn progress(&mut self, _: proteus::train::Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Both stages, a last partial batch, looks for empty clusters.
+fn config(changes: &[&str]) -> Config {
+    let short = ["epochs=4", "curriculum=[2]", "batch_size=64", "check_cluster_interval=3", "limit=200"];
+    preset("mnist5k").and_then(|c| c.set(&short)).and_then(|c| c.set(changes)).expect("a good configuration")
+}
+
+fn images(config: &Config) -> ImageSet {
+    mnist5k::load().expect("the embedded digits").spread(config.limit)
+}
+
+/// Losses of all steps and final assignments.
+fn run(config: &Config, engine: &mut dyn Engine) -> (Vec<f32>, Vec<u32>, Vec<f32>) {
+    let set = images(config);
+    let mut trainer = Trainer::new(config.clone(), &set, engine).expect("a trainer");
+    let mut losses = Vec::new();
+    for _ in 0..config.epochs {
+        let epoch = trainer.train_epoch(&mut |_, _| ControlFlow::Continue(())).expect("an epoch");
+        let epoch = epoch.expect("not stopped");
+        assert!((epoch.shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "every image is won once: {:?}", epoch.shares);
+        losses.extend(epoch.losses);
+    }
+    let evaluation = trainer.evaluate().expect("an evaluation");
+    (losses, evaluation.assignments, evaluation.distances)
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+fn cpu(threads: usize) -> CpuEngine {
+    CpuEngine::new(Some(threads)).expect("an engine")
+}
+
+#[test]
+fn the_loss_falls_and_repetitions_agree_to_the_bit() {
+    let config = config(&[]);
+    let (losses, assignments, distances) = run(&config, &mut cpu(2));
+    assert_eq!(losses.len(), 16, "three full batches and a partial one, four times");
+    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
+    let (first, identity, last) = (mean(&losses[..4]), mean(&losses[4..8]), mean(&losses[12..]));
+    assert!(identity < first && last < 0.9 * identity, "the loss falls: {losses:?}");
+    for threads in [2, 1, 3] {
+        let (again, same, close) = run(&config, &mut cpu(threads));
+        assert_eq!(bits(&again), bits(&losses), "{threads} threads");
+        assert_eq!(same, assignments);
+        assert_eq!(bits(&close), bits(&distances));
+    }
+    // A negative control: another seed is another run.
+    let (other, ..) = run(&Config { seed: 1, ..config }, &mut cpu(2));
+    assert_ne!(bits(&other), bits(&losses));
+}
+
+#[test]
+fn memory_reuse_and_instruction_sets_do_not_change_the_result() {
+    let config = config(&["epochs=3"]);
+    let (losses, ..) = run(&config, &mut cpu(2));
+    let options = Options { threads: Some(2), reuse: false, ..Options::default() };
+    let mut apart = CpuEngine::with_options(options).expect("an engine");
+    let (again, ..) = run(&config, &mut apart);
+    assert_eq!(bits(&again), bits(&losses), "planned memory");
+    let mut shared = cpu(2);
+    run(&config, &mut shared);
+    assert!(shared.memory() < apart.memory() / 2, "{} of {}", shared.memory(), apart.memory());
+    let options = Options { threads: Some(2), isa: Isa::Portable, ..Options::default() };
+    let (portable, ..) = run(&config, &mut CpuEngine::with_options(options).expect("an engine"));
+    close(&portable, &losses, 2e-3);
+}
+
+/// Fails unless two losses differ by less than `tolerance` of their size at every step.
+fn close(a: &[f32], b: &[f32], tolerance: f32) {
+    assert_eq!(a.len(), b.len());
+    for (step, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!((a - b).abs() <= tolerance * b.abs(), "step {step}: {a} and {b}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "step 1")]
+fn the_comparison_of_losses_can_fail() {
+    close(&[1.0, 1.0], &[1.0, 1.01], 1e-3);
+}
+
+fn gpu() -> Option<GpuEngine> {
+    let name = std::env::var("PROTEUS_TEST_ADAPTER").unwrap_or("llvmpipe".into());
+    match GpuEngine::new(&name, gpu::Options::default()) {
+        Ok(engine) => Some(engine),
+        Err(e) if std::env::var_os("PROTEUS_REQUIRE_GPU").is_some_and(|v| v == "1") => panic!("a GPU is required: {e}"),
+        Err(e) => {
+            eprintln!("skipped: {e}");
+            None
+        }
+    }
+}
+
+/// The same steps on WGSL kernels and on the CPU: losses agree step by step, and the GPU with itself to the bit.
+#[test]
+fn the_engines_agree_step_by_step() {
+    let Some(mut engine) = gpu() else { return };
+    let config = config(&["limit=40", "batch_size=16", "epochs=2", "curriculum=[1]", "clusters=5"]);
+    let (on_cpu, ..) = run(&config, &mut cpu(2));
+    let (on_gpu, assignments, _) = run(&config, &mut engine);
+    assert_eq!(on_gpu.len(), 6);
+    eprintln!("cpu {on_cpu:?}\ngpu {on_gpu:?}");
+    close(&on_gpu, &on_cpu, 1e-3);
+    let (again, same, _) = run(&config, &mut engine);
+    assert_eq!(bits(&again), bits(&on_gpu));
+    assert_eq!(same, assignments);
+}
+
+#[test]
+fn a_diverging_run_stops_and_keeps_its_last_good_weights() {
+    let config = config(&["lr=1e30", "lr_milestones=[]"]);
+    let set = images(&config);
+    let home = tempfile::tempdir().expect("a folder");
+    let mut folder = RunFolder::create(&home.path().join("run"), &config, &set).expect("a folder");
+    let error = train(&config, &set, &mut cpu(2), &mut folder, &mut Silent).expect_err("no loss survives that");
+    let TrainError::Diverged { epoch, step, .. } = error else { panic!("{error}") };
+    assert!(epoch == 1 && step > 1, "epoch {epoch}, step {step}");
+    assert!(error.to_string().contains("smaller lr"), "{error}");
+}
+
+#[test]
+fn a_run_can_be_scored_from_its_checkpoint_and_damage_is_noticed() {
+    let config = config(&["epochs=3"]);
+    let set = images(&config);
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("run");
+    let mut folder = RunFolder::create(&path, &config, &set).expect("a folder");
+    let finished = train(&config, &set, &mut cpu(2), &mut folder, &mut Silent).expect("a run");
+    let again = evaluate_run(&path, &config, &set, &mut cpu(1)).expect("an evaluation");
+    assert_eq!(again.assignments, finished.evaluation.assignments);
+    assert_eq!(bits(&again.distances), bits(&finished.evaluation.distances));
+    assert_eq!(finished.aligned.len(), finished.shown.iter().map(Vec::len).sum::<usize>() * set.image_bytes());
+
+    // Names and shapes are those of the published state dict.
+    let weights = path.join("model.safetensors");
+    let bytes = std::fs::read(&weights).expect("readable");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    for (name, shape) in [
+        ("prototypes", vec![10, 1, 28, 28]),
+        ("transformer.encoder.encoder.0.weight", vec![16, 1, 3, 3]),
+        ("transformer.encoder.encoder.1.running_var", vec![16]),
+        ("transformer.encoder.encoder.4.0.conv1.weight", vec![32, 16, 3, 3]),
+        ("transformer.tsf_sequences.9.tsf_modules.1.regressor.4.weight", vec![6, 128]),
+    ] {
+        assert_eq!(file.tensor(name).expect(name).shape(), shape, "{name}");
+    }
+
+    let damage = |bytes: &[u8]| {
+        std::fs::write(&weights, bytes).expect("writable");
+        evaluate_run(&path, &config, &set, &mut cpu(1)).expect_err("damaged").to_string()
+    };
+    for cut in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
+        assert!(damage(&bytes[..cut]).contains("model.safetensors"), "cut to {cut} bytes");
+    }
+    let other = Config { clusters: 7, ..config.clone() };
+    std::fs::write(&weights, &bytes).expect("writable");
+    let error = evaluate_run(&path, &other, &set, &mut cpu(1)).expect_err("another model").to_string();
+    assert!(error.contains("'prototypes'") && error.contains("[10, 1, 28, 28]"), "{error}");
+}
+
+#[test]
+fn a_full_set_of_one_batch_and_one_of_less_than_a_batch_train() {
+    for limit in ["limit=64", "limit=30"] {
+        let config = config(&[limit]);
+        let (losses, assignments, _) = run(&config, &mut cpu(2));
+        assert_eq!(losses.len(), 4, "{limit}");
+        assert_eq!(assignments.len(), config.limit);
+    }
+}
