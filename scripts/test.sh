@@ -19,7 +19,7 @@ say() { printf '\n== %s\n' "$*"; }
 # Vulkan drivers whose manifest's name matches the pattern.
 drivers() {
     local folder
-    for folder in "${XDG_DATA_HOME:-${HOME:-/root}/.local/share}" /etc /usr/local/share /usr/share /opt/homebrew/share; do
+    for folder in "${XDG_DATA_HOME:-${HOME:-/root}/.local/share}" /etc /usr/local/share /usr/share; do
         # shellcheck disable=SC2086  # the pattern is to be expanded
         compgen -G "$folder/vulkan/icd.d/"$1 || true
     done
@@ -33,7 +33,7 @@ gpu_hardware() {
 install_software_driver() {
     local packages=(mesa-vulkan-drivers libvulkan1) as_root=()
     if ! command -v apt-get >/dev/null; then
-        echo "No Vulkan driver. Install Mesa's software driver (lavapipe) and the Vulkan loader with your package manager:"
+        echo "No Vulkan driver. Install Mesa's software driver (lavapipe) and the Vulkan loader:"
         echo "  Fedora: mesa-vulkan-drivers vulkan-loader    Arch: vulkan-swrast vulkan-icd-loader"
         echo "  Alpine: mesa-vulkan-swrast vulkan-loader     others: a package with lvp_icd.*.json"
         return 1

@@ -19,8 +19,8 @@ impl Tape {
         self.gradients_from(&[(loss, one)], wrt)
     }
 
-    /// Vector-Jacobian product: as [`Tape::gradients`], but from any number of outputs of any shape, each paired with the
-    /// gradient that comes in there. It is the gradient of the sum over outputs of <incoming, output>, with the
+    /// Vector-Jacobian product: as [`Tape::gradients`], but from any number of outputs of any shape, each paired with
+    /// the gradient that comes in there. It is the gradient of the sum over outputs of `incoming · output`, with the
     /// incoming gradients held constant. An output may also lie between `wrt` and another output.
     ///
     /// # Panics
