@@ -1,4 +1,5 @@
-//! One bilinear read: source cell, weights and what clamping does to the gradient.
+//! One bilinear read: source pixels, weights and what clamping does to the gradient. Without branches: a pixel outside
+//! is read at the nearest place inside and counts zero.
 
 use crate::tape::Padding;
 
@@ -13,9 +14,10 @@ pub struct Source {
 /// Where a grid coordinate falls.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
-    /// Top left pixel; may lie outside.
-    pub x: i32,
-    pub y: i32,
+    /// The four pixels around it: top left, top right, bottom left, bottom right.
+    pub corners: [usize; 4],
+    /// 1 for a pixel inside the image, 0 for one outside.
+    pub inside: [f32; 4],
     /// Weights of the right and bottom pixels.
     pub fx: f32,
     pub fy: f32,
@@ -24,46 +26,65 @@ pub struct Cell {
     pub dy: f32,
 }
 
+/// One coordinate: the two pixels, whether they are inside, the weight of the second, and the slope.
+type Axis = ([usize; 2], [f32; 2], f32, f32);
+
 impl Source {
     /// The cell of grid coordinates (x, y): position ((x + 1) w - 1) / 2.
-    #[inline]
+    #[inline(always)]
     pub fn cell(&self, x: f32, y: f32) -> Cell {
-        let (x, dx) = self.axis(x, self.w);
-        let (y, dy) = self.axis(y, self.h);
-        let (x0, y0) = (x.floor(), y.floor());
-        Cell { x: x0 as i32, y: y0 as i32, fx: x - x0, fy: y - y0, dx, dy }
-    }
-
-    #[inline]
-    fn axis(&self, coordinate: f32, size: usize) -> (f32, f32) {
-        let scale = size as f32 * 0.5;
-        let position = ((coordinate + 1.0) * size as f32 - 1.0) * 0.5;
-        let last = (size - 1) as f32;
-        match self.padding {
-            Padding::Border if position <= 0.0 => (0.0, 0.0),
-            Padding::Border if position >= last => (last, 0.0),
-            // Far outside everything is zero; staying near keeps the conversion to integers in range.
-            Padding::Zeros => (position.clamp(-2.0, last + 2.0), scale),
-            Padding::Border => (position, scale),
+        let ([left, right], [in_left, in_right], fx, dx) = self.axis(x, self.w);
+        let ([top, bottom], [in_top, in_bottom], fy, dy) = self.axis(y, self.h);
+        let (top, bottom) = (top * self.w, bottom * self.w);
+        Cell {
+            corners: [top + left, top + right, bottom + left, bottom + right],
+            inside: [in_top * in_left, in_top * in_right, in_bottom * in_left, in_bottom * in_right],
+            fx,
+            fy,
+            dx,
+            dy,
         }
     }
 
-    /// The four pixels around a cell (top left, top right, bottom left, bottom right), `None` outside.
-    #[inline]
-    pub fn corners(&self, cell: &Cell) -> [Option<usize>; 4] {
-        [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(y, x)| {
-            let (y, x) = (cell.y + y, cell.x + x);
-            let inside = y >= 0 && x >= 0 && (y as usize) < self.h && (x as usize) < self.w;
-            inside.then(|| y as usize * self.w + x as usize)
-        })
+    #[inline(always)]
+    fn axis(&self, coordinate: f32, size: usize) -> Axis {
+        let scale = size as f32 * 0.5;
+        let last = (size - 1) as f32;
+        let position = ((coordinate + 1.0) * size as f32 - 1.0) * 0.5;
+        match self.padding {
+            Padding::Border => {
+                let slope = if position > 0.0 && position < last { scale } else { 0.0 };
+                // `max` first, so that a coordinate that is not a number reads the first pixel.
+                let position = position.max(0.0).min(last);
+                let first = position as usize;
+                ([first, (first + 1).min(size - 1)], [1.0, 1.0], position - first as f32, slope)
+            }
+            Padding::Zeros => {
+                // Far outside everything is zero; staying near keeps the conversion to integers in range.
+                let position = position.max(-2.0).min(last + 2.0);
+                let floor = position.floor();
+                let first = floor as i32;
+                let end = size as i32;
+                let inside = [first, first + 1].map(|i| if i >= 0 && i < end { 1.0 } else { 0.0 });
+                let pixels = [first, first + 1].map(|i| i.clamp(0, end - 1) as usize);
+                (pixels, inside, position - floor, scale)
+            }
+        }
     }
 }
 
 impl Cell {
-    /// Weights of the four corners.
-    #[inline]
+    /// Weights of the four corners, zero outside.
+    #[inline(always)]
     pub fn weights(&self) -> [f32; 4] {
         let (gx, gy) = (1.0 - self.fx, 1.0 - self.fy);
-        [gx * gy, self.fx * gy, gx * self.fy, self.fx * self.fy]
+        let [a, b, c, d] = self.inside;
+        [a * gx * gy, b * self.fx * gy, c * gx * self.fy, d * self.fx * self.fy]
+    }
+
+    /// Values of the four corners in a plane of the image, zero outside.
+    #[inline(always)]
+    pub fn read(&self, plane: &[f32]) -> [f32; 4] {
+        std::array::from_fn(|k| self.inside[k] * plane[self.corners[k]])
     }
 }

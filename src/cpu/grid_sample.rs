@@ -16,12 +16,11 @@ pub fn kernel(image: Map, out: Map, source: Source, rows: Rows) -> Kernel {
             let from = &images[map.get(r) * image.image()..][..image.image()];
             for (p, point) in grid.chunks_exact(2).enumerate() {
                 let cell = source.cell(point[0], point[1]);
-                let (corners, weights) = (source.corners(&cell), cell.weights());
+                let weights = cell.weights();
                 for c in 0..out.c {
                     let plane = &from[c * image.pixels()..][..image.pixels()];
-                    let read = |k: usize| corners[k].map_or(0.0, |at| plane[at]);
-                    y[c * out.pixels() + p] =
-                        read(0) * weights[0] + read(1) * weights[1] + read(2) * weights[2] + read(3) * weights[3];
+                    let terms: [f32; 4] = std::array::from_fn(|k| plane[cell.corners[k]] * weights[k]);
+                    y[c * out.pixels() + p] = terms[0] + terms[1] + terms[2] + terms[3];
                 }
             }
         });

@@ -18,12 +18,10 @@ pub fn kernel(image: Map, out: Map, source: Source, rows: Rows) -> Kernel {
             let dy = &dy[r * out.image()..][..out.image()];
             for (p, (slope, point)) in dgrid.chunks_exact_mut(2).zip(grid.chunks_exact(2)).enumerate() {
                 let cell = source.cell(point[0], point[1]);
-                let corners = source.corners(&cell);
                 let (mut sx, mut sy) = (0.0, 0.0);
                 for c in 0..out.c {
                     let plane = &from[c * image.pixels()..][..image.pixels()];
-                    let read = |k: usize| corners[k].map_or(0.0, |at| plane[at]);
-                    let [a, b, c, d, gradient] = [read(0), read(1), read(2), read(3), dy[c * out.pixels() + p]];
+                    let (gradient, [a, b, c, d]) = (dy[c * out.pixels() + p], cell.read(plane));
                     sx += gradient * ((b - a) * (1.0 - cell.fy) + (d - c) * cell.fy);
                     sy += gradient * ((c - a) * (1.0 - cell.fx) + (d - b) * cell.fx);
                 }

@@ -14,13 +14,11 @@ pub fn kernel(image: Map, out: Map, source: Source) -> Kernel {
             dimage.fill(0.0);
             for (p, point) in grid.chunks_exact(2).enumerate() {
                 let cell = source.cell(point[0], point[1]);
-                let (corners, weights) = (source.corners(&cell), cell.weights());
+                let weights = cell.weights();
                 for c in 0..out.c {
                     let gradient = dy[c * out.pixels() + p];
-                    for (corner, weight) in corners.iter().zip(weights) {
-                        if let Some(at) = corner {
-                            dimage[c * image.pixels() + at] += gradient * weight;
-                        }
+                    for (at, weight) in cell.corners.into_iter().zip(weights) {
+                        dimage[c * image.pixels() + at] += gradient * weight;
                     }
                 }
             }
