@@ -293,6 +293,20 @@ fn a_plan_replays_thousands_of_times() {
 }
 
 #[test]
+fn waiting_ends() {
+    let _alone = alone();
+    let model = Model::new();
+    let timeout = std::time::Duration::from_nanos(1);
+    let Some(mut engine) = open(Options { timeout, ..Options::default() }) else { return };
+    engine.allocate(&model.store).expect("allocated");
+    let plan = engine.load(std::slice::from_ref(&model.step)).expect("loaded")[0];
+    // Long enough that neither a run nor a read-back can be over before somebody looks.
+    let outcome = engine.run(plan, 200).and_then(|()| engine.read(Arena::State, 0, 4).map(|_| ()));
+    let error = outcome.expect_err("a nanosecond is not enough");
+    assert!(matches!(error, EngineError::Timeout { .. }), "{error}");
+}
+
+#[test]
 fn what_does_not_fit_is_an_error() {
     let _alone = alone();
     let Some(mut engine) = shared() else { return };
@@ -318,6 +332,30 @@ fn what_does_not_fit_is_an_error() {
     let error = engine.allocate(&store).expect_err("more than the limit");
     assert!(matches!(error, EngineError::OutOfMemory { .. }), "{error}");
     assert!(error.to_string().contains("a smaller batch_size"), "{error}");
+    assert_eq!(engine.memory(), 0, "nothing is left behind");
+}
+
+#[test]
+fn kernels_are_timed_where_the_device_can() {
+    let _alone = alone();
+    let model = Model::new();
+    for baseline_limits in [false, true] {
+        let Some(mut engine) = open(Options { baseline_limits, ..Options::default() }) else { return };
+        model.start(&mut engine);
+        let plan = engine.load(std::slice::from_ref(&model.step)).expect("loaded")[0];
+        if !engine.time_kernels() {
+            assert!(baseline_limits || !engine.adapter().timestamps, "an adapter with timestamps times");
+            continue;
+        }
+        engine.run(plan, 1).expect("ran");
+        let times = engine.kernel_times();
+        assert_eq!(times.iter().map(|t| t.flops).sum::<u64>(), model.step.flops());
+        assert!(times.windows(2).all(|pair| pair[0].time >= pair[1].time), "the longest first: {times:?}");
+        assert!(times.iter().any(|t| !t.time.is_zero()), "something takes time: {times:?}");
+        assert_eq!(times.iter().find(|t| t.name == "conv2d").map(|t| t.calls), Some(2));
+        let losses = engine.read_f32(&model.store[model.history]).expect("read");
+        assert!(losses[0] > 0.0 && losses[1] == 0.0, "the step ran once: {losses:?}");
+    }
 }
 
 #[test]
