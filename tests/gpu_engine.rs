@@ -293,6 +293,25 @@ fn a_plan_replays_thousands_of_times() {
 }
 
 #[test]
+fn waiting_ends() {
+    let _alone = alone();
+    let timeout = std::time::Duration::from_nanos(1);
+    let Some(mut engine) = open(Options { timeout, ..Options::default() }) else { return };
+    let (mut tape, mut store) = (Tape::new(), Store::new());
+    let x = store.add("x", [32, 16, 28, 28], Arena::State);
+    let w = store.parameter("w", [16, 16, 3, 3]);
+    let (x, w) = (tape.persistent(&store, x), tape.persistent(&store, w));
+    let y = tape.conv2d(x, w, ConvSpec { stride: 1, pad: 1 });
+    tape.output(y);
+    engine.allocate(&store).expect("allocated");
+    let plan = engine.load(&[Program::new(&tape)]).expect("loaded")[0];
+    // Tens of milliseconds of work: nobody waits a nanosecond and finds it done.
+    let times = if engine.adapter().software { 1 } else { 1000 };
+    let error = engine.run(plan, times).and_then(|()| engine.finish()).expect_err("a nanosecond is not enough");
+    assert!(matches!(error, EngineError::Timeout { .. }), "{error}");
+}
+
+#[test]
 fn what_does_not_fit_is_an_error() {
     let _alone = alone();
     let Some(mut engine) = shared() else { return };
@@ -318,6 +337,30 @@ fn what_does_not_fit_is_an_error() {
     let error = engine.allocate(&store).expect_err("more than the limit");
     assert!(matches!(error, EngineError::OutOfMemory { .. }), "{error}");
     assert!(error.to_string().contains("a smaller batch_size"), "{error}");
+    assert_eq!(engine.memory(), 0, "nothing is left behind");
+}
+
+#[test]
+fn kernels_are_timed_where_the_device_can() {
+    let _alone = alone();
+    let model = Model::new();
+    for baseline_limits in [false, true] {
+        let Some(mut engine) = open(Options { baseline_limits, ..Options::default() }) else { return };
+        model.start(&mut engine);
+        let plan = engine.load(std::slice::from_ref(&model.step)).expect("loaded")[0];
+        if !engine.time_kernels() {
+            assert!(baseline_limits || !engine.adapter().timestamps, "an adapter with timestamps times");
+            continue;
+        }
+        engine.run(plan, 1).expect("ran");
+        let times = engine.kernel_times();
+        assert_eq!(times.iter().map(|t| t.flops).sum::<u64>(), model.step.flops());
+        assert!(times.windows(2).all(|pair| pair[0].time >= pair[1].time), "the longest first: {times:?}");
+        assert!(times.iter().any(|t| !t.time.is_zero()), "something takes time: {times:?}");
+        assert_eq!(times.iter().find(|t| t.name == "conv2d").map(|t| t.calls), Some(2));
+        let losses = engine.read_f32(&model.store[model.history]).expect("read");
+        assert!(losses[0] > 0.0 && losses[1] == 0.0, "the step ran once: {losses:?}");
+    }
 }
 
 #[test]

@@ -19,9 +19,17 @@ pub(super) struct Arenas {
 }
 
 impl Arenas {
-    /// Makes zero-filled arenas.
+    /// Makes zero-filled arenas: all of them or none.
     pub fn allocate(&mut self, gpu: &Gpu, store: &Store) -> Result<(), EngineError> {
         self.free(gpu);
+        let made = self.make(gpu, store);
+        if made.is_err() {
+            self.free(gpu);
+        }
+        made
+    }
+
+    fn make(&mut self, gpu: &Gpu, store: &Store) -> Result<(), EngineError> {
         for arena in Arena::ALL {
             let bytes = store.arena_len(arena) * arena.dtype().size();
             if bytes > 0 {

@@ -24,6 +24,8 @@ pub(super) struct Gpu {
     pub queue: wgpu::Queue,
     pub name: String,
     pub limits: wgpu::Limits,
+    /// Nanoseconds of a tick of the timestamps.
+    pub timestamp_period: f64,
     faults: Arc<Mutex<Faults>>,
     timeout: Duration,
     budget: Option<usize>,
@@ -39,8 +41,11 @@ impl Gpu {
     /// Opens an adapter with all its limits, or with exactly WebGPU's defaults.
     pub fn open(adapter: &wgpu::Adapter, summary: &AdapterSummary, options: &Options) -> Result<Self, GpuError> {
         let limits = if options.baseline_limits { wgpu::Limits::defaults() } else { adapter.limits() };
+        let wanted = if options.baseline_limits { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
+        let features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("proteus"),
+            required_features: features,
             required_limits: limits.clone(),
             // All buffers are made at load; sub-allocation in large blocks would only round memory up.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
@@ -63,7 +68,8 @@ impl Gpu {
         });
         let name = summary.name.clone();
         let (timeout, budget) = (options.timeout, options.memory_limit);
-        Ok(Gpu { device, queue, name, limits, faults, timeout, budget, used: Cell::new(0) })
+        let timestamp_period = f64::from(queue.get_timestamp_period());
+        Ok(Gpu { device, queue, name, limits, timestamp_period, faults, timeout, budget, used: Cell::new(0) })
     }
 
     /// Reports a fault that has come up since the last call. A lost device stays lost.

@@ -11,6 +11,7 @@ use super::buffers::{Arenas, Pool, STORAGE, bytes_of, download, upload};
 use super::device::Gpu;
 use super::lower::{Binding, Lowered, lower};
 use super::pipeline::{Key, Pipelines};
+use super::profile::{self, KernelTime};
 use crate::tape::memory::{Lifetime, assign};
 use crate::tape::{Arena, Engine, EngineError, Operand, Place, PlanId, Program, Store};
 
@@ -58,11 +59,21 @@ impl Default for Options {
 }
 
 /// A dispatch ready to encode.
-struct Step {
+pub(super) struct Step {
+    pub kernel: &'static str,
+    pub flops: u64,
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     groups: [u32; 3],
-    flops: u64,
+}
+
+impl Step {
+    pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        let [x, y, z] = self.groups;
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// Where an output is read.
@@ -91,6 +102,7 @@ pub struct GpuEngine {
     pool: Pool,
     plans: Vec<Plan>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
+    times: Option<Vec<KernelTime>>,
 }
 
 impl GpuEngine {
@@ -109,6 +121,7 @@ impl GpuEngine {
             pool: Pool::default(),
             plans: Vec::new(),
             in_flight: VecDeque::new(),
+            times: None,
         })
     }
 
@@ -121,6 +134,33 @@ impl GpuEngine {
     pub fn finish(&mut self) -> Result<(), EngineError> {
         self.in_flight.clear();
         self.gpu.wait(None, "running a plan")
+    }
+
+    /// Starts (or restarts) adding up the time of every kernel; `false` if the device cannot. From then on every dispatch
+    /// gets a pass of its own, so that a step as a whole takes longer than usual.
+    pub fn time_kernels(&mut self) -> bool {
+        let can = self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        self.times = can.then(Vec::new);
+        can
+    }
+
+    /// Kernels by total time since [`Self::time_kernels`].
+    pub fn kernel_times(&self) -> Vec<KernelTime> {
+        let mut times = self.times.clone().unwrap_or_default();
+        times.sort_by_key(|t| std::cmp::Reverse(t.time));
+        times
+    }
+
+    fn load_all(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
+        let lowered: Vec<Lowered> = programs.iter().map(lower).collect::<Result<_, _>>()?;
+        let keys = lowered.iter().flat_map(|plan| &plan.dispatches).map(Key::new);
+        self.pipelines.compile(&self.gpu, keys)?;
+        let placed = self.place(&lowered)?;
+        for (plan, buffers) in lowered.iter().zip(&placed) {
+            let plan = self.build(plan, buffers)?;
+            self.plans.push(plan);
+        }
+        Ok((0..self.plans.len()).map(PlanId).collect())
     }
 
     fn drop_plans(&mut self) {
@@ -196,8 +236,8 @@ impl GpuEngine {
             if let Some(error) = pollster::block_on(scope.pop()) {
                 return Err(EngineError::Kernel { kernel: dispatch.kernel.to_string(), message: error.to_string() });
             }
-            let (pipeline, groups, flops) = (pipeline.clone(), dispatch.groups, dispatch.flops);
-            steps.push(Step { pipeline, bind_group, groups, flops });
+            let (kernel, pipeline, groups) = (dispatch.kernel, pipeline.clone(), dispatch.groups);
+            steps.push(Step { kernel, flops: dispatch.flops, pipeline, bind_group, groups });
         }
         upload(&self.gpu, self.pool.get(params), 0, bytemuck::cast_slice(&uniforms))?;
         let outputs = plan.outputs.iter().map(|operand| output(plan, buffers, operand)).collect();
@@ -236,10 +276,7 @@ impl GpuEngine {
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes: None });
         for step in ranges.iter().flat_map(|range| &self.plans[plan].steps[range.clone()]) {
-            pass.set_pipeline(&step.pipeline);
-            pass.set_bind_group(0, &step.bind_group, &[]);
-            let [x, y, z] = step.groups;
-            pass.dispatch_workgroups(x, y, z);
+            step.encode(&mut pass);
         }
         drop(pass);
         self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
@@ -270,20 +307,20 @@ impl Engine for GpuEngine {
     fn load(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
         self.gpu.check()?;
         self.drop_plans();
-        let lowered: Vec<Lowered> = programs.iter().map(lower).collect::<Result<_, _>>()?;
-        let keys = lowered.iter().flat_map(|plan| &plan.dispatches).map(Key::new);
-        self.pipelines.compile(&self.gpu, keys)?;
-        let placed = self.place(&lowered)?;
-        for (plan, buffers) in lowered.iter().zip(&placed) {
-            let plan = self.build(plan, buffers)?;
-            self.plans.push(plan);
+        let loaded = self.load_all(programs);
+        if loaded.is_err() {
+            // Half a set of plans would only hold memory.
+            self.drop_plans();
         }
-        Ok((0..self.plans.len()).map(PlanId).collect())
+        loaded
     }
 
     fn run(&mut self, plan: PlanId, times: usize) -> Result<(), EngineError> {
         self.gpu.check()?;
         let PlanId(plan) = plan;
+        if let Some(table) = &mut self.times {
+            return (0..times).try_for_each(|_| profile::run(&self.gpu, &self.plans[plan].steps, table));
+        }
         let (mut batch, mut dispatches, mut flops) = (Vec::new(), 0, 0);
         for _ in 0..times {
             let mut start = 0;

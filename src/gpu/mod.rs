@@ -10,11 +10,13 @@ mod device;
 mod engine;
 mod lower;
 mod pipeline;
+mod profile;
 pub mod wgsl;
 
 pub use adapter::{AdapterError, AdapterSummary, Selection, adapters};
 pub use engine::{GpuEngine, Options};
 pub use lower::{Access, Binding, Dispatch, Lowered, Param, lower};
+pub use profile::KernelTime;
 
 /// Failures on the way to a working engine.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,69 @@
+//! Times of single dispatches, by timestamps around passes of one dispatch each.
+
+use std::time::Duration;
+
+use super::buffers::download;
+use super::device::Gpu;
+use super::engine::Step;
+use crate::tape::EngineError;
+
+/// What a kernel has cost so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KernelTime {
+    /// Name of the kernel.
+    pub name: &'static str,
+    /// Time of all launches on the device.
+    pub time: Duration,
+    /// Number of launches.
+    pub calls: u64,
+    /// Floating-point operations of all launches.
+    pub flops: u64,
+}
+
+/// Dispatches in one set of queries, well below the 4096 queries that WebGPU allows.
+const DISPATCHES: usize = 512;
+
+/// Runs the steps once, each in a pass of its own, and adds their times up by kernel. Timestamps that run backwards or
+/// stand still, which drivers do produce, count as no time.
+pub(super) fn run(gpu: &Gpu, steps: &[Step], table: &mut Vec<KernelTime>) -> Result<(), EngineError> {
+    for steps in steps.chunks(DISPATCHES) {
+        let stamps = timestamps(gpu, steps)?;
+        for (step, stamp) in steps.iter().zip(stamps.chunks_exact(2)) {
+            let time = Duration::from_secs_f64(stamp[1].saturating_sub(stamp[0]) as f64 * gpu.timestamp_period * 1e-9);
+            match table.iter_mut().find(|entry| entry.name == step.kernel) {
+                Some(entry) => {
+                    entry.time += time;
+                    entry.calls += 1;
+                    entry.flops += step.flops;
+                }
+                None => table.push(KernelTime { name: step.kernel, time, calls: 1, flops: step.flops }),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The device's clock before and after every step.
+fn timestamps(gpu: &Gpu, steps: &[Step]) -> Result<Vec<u64>, EngineError> {
+    let count = 2 * steps.len();
+    let descriptor =
+        wgpu::QuerySetDescriptor { label: Some("timestamps"), ty: wgpu::QueryType::Timestamp, count: count as u32 };
+    let queries = gpu.device.create_query_set(&descriptor);
+    let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+    let resolved = gpu.buffer("timestamps", 8 * count, usage)?;
+    let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("profile") });
+    for (i, step) in steps.iter().enumerate() {
+        let writes = wgpu::ComputePassTimestampWrites {
+            query_set: &queries,
+            beginning_of_pass_write_index: Some(2 * i as u32),
+            end_of_pass_write_index: Some(2 * i as u32 + 1),
+        };
+        let descriptor = wgpu::ComputePassDescriptor { label: Some(step.kernel), timestamp_writes: Some(writes) };
+        step.encode(&mut encoder.begin_compute_pass(&descriptor));
+    }
+    encoder.resolve_query_set(&queries, 0..count as u32, &resolved, 0);
+    gpu.queue.submit([encoder.finish()]);
+    let bytes = download(gpu, &resolved, 0, 8 * count);
+    gpu.release(&resolved);
+    Ok(bytemuck::pod_collect_to_vec(&bytes?))
+}
