@@ -1,9 +1,10 @@
-//! The GPU engine from end to end, on the adapter that PROTEUS_TEST_ADAPTER names (llvmpipe without it).
-//! Without that adapter the tests say that they are skipped, or fail with PROTEUS_REQUIRE_GPU=1.
+//! The GPU engine from end to end.
 
-use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+mod adapter;
+
+use adapter::open_or_skip as open;
 use proteus::cpu::CpuEngine;
 use proteus::gpu::{GpuEngine, Options, adapters};
 use proteus::tape::{
@@ -13,27 +14,11 @@ use proteus::tape::{
 /// One device at a time: software drivers leak and race when a process has many.
 static DEVICE: Mutex<()> = Mutex::new(());
 
-fn adapter_name() -> String {
-    std::env::var("PROTEUS_TEST_ADAPTER").unwrap_or_else(|_| "llvmpipe".to_string())
-}
-
 /// The shared engine, or nothing where the adapter is missing.
 fn shared() -> Option<MutexGuard<'static, GpuEngine>> {
     static ENGINE: OnceLock<Option<Mutex<GpuEngine>>> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| open(Options { baseline_limits: true, ..Options::default() }).map(Mutex::new));
     engine.as_ref().map(|engine| engine.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-fn open(options: Options) -> Option<GpuEngine> {
-    match GpuEngine::new(&adapter_name(), options) {
-        Ok(engine) => Some(engine),
-        Err(why) => {
-            assert!(std::env::var("PROTEUS_REQUIRE_GPU").as_deref() != Ok("1"), "{why}");
-            // Past the capture of the test harness.
-            writeln!(std::io::stderr(), "SKIPPED: {why}").expect("standard error is open");
-            None
-        }
-    }
 }
 
 fn alone() -> MutexGuard<'static, ()> {

@@ -6,8 +6,9 @@
 
 mod common;
 
+use common::adapter::say;
 use common::builder::{Recorded, Rng};
-use common::engines::{self, make_or_skip, say};
+use common::engines::{self, make_or_skip};
 use common::reference::{Data, Memory, run};
 use common::runner::try_execute;
 use common::table::{Case, cases};

@@ -4,9 +4,10 @@
 
 mod common;
 
+use common::adapter::say;
 use common::builder::Recorded;
 use common::compare::{Tolerance, compare, same_bits, untouched};
-use common::engines::{self, Candidate, make_or_skip, say};
+use common::engines::{self, Candidate, make_or_skip};
 use common::reference::Data;
 use common::reference_engine::{Fault, ReferenceEngine};
 use common::runner::{Expected, Outcome, check, check_twins, try_execute};

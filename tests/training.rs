@@ -1,9 +1,11 @@
 //! Short training runs: the loss falls, repetitions agree to the bit, the engines agree step by step, and nothing is
 //! lost when something goes wrong.
 
+mod adapter;
+
 use proteus::cpu::{CpuEngine, Isa, Options};
 use proteus::data::{ImageSet, mnist5k};
-use proteus::gpu::{self, GpuEngine};
+use proteus::gpu;
 use proteus::tape::Engine;
 use proteus::train::{Config, RunFolder, TrainError, Trainer, evaluate_run, preset, train};
 use std::ops::ControlFlow;
@@ -98,22 +100,10 @@ fn the_comparison_of_losses_can_fail() {
     close(&[1.0, 1.0], &[1.0, 1.01], 1e-3);
 }
 
-fn gpu() -> Option<GpuEngine> {
-    let name = std::env::var("PROTEUS_TEST_ADAPTER").unwrap_or("llvmpipe".into());
-    match GpuEngine::new(&name, gpu::Options::default()) {
-        Ok(engine) => Some(engine),
-        Err(e) if std::env::var_os("PROTEUS_REQUIRE_GPU").is_some_and(|v| v == "1") => panic!("a GPU is required: {e}"),
-        Err(e) => {
-            eprintln!("skipped: {e}");
-            None
-        }
-    }
-}
-
 /// The same steps on WGSL kernels and on the CPU: losses agree step by step, and the GPU with itself to the bit.
 #[test]
 fn the_engines_agree_step_by_step() {
-    let Some(mut engine) = gpu() else { return };
+    let Some(mut engine) = adapter::open_or_skip(gpu::Options::default()) else { return };
     let config = config(&["limit=40", "batch_size=16", "epochs=2", "curriculum=[1]", "clusters=5"]);
     let (on_cpu, ..) = run(&config, &mut cpu(2));
     let (on_gpu, assignments, _) = run(&config, &mut engine);

@@ -3,8 +3,8 @@
 use super::lower::{Lowered, lower};
 use super::memory::{Memory, Span};
 use super::tile::Isa;
-use crate::tape::{Arena, Engine, EngineError, PlanId, Program, Store};
-use std::time::{Duration, Instant};
+use crate::tape::{Arena, Engine, EngineError, KernelTime, PlanId, Program, Store};
+use std::time::Instant;
 
 /// Choices for a [`CpuEngine`].
 #[derive(Clone, Copy, Debug)]
@@ -21,19 +21,6 @@ impl Default for Options {
     fn default() -> Self {
         Options { threads: None, isa: Isa::detect(), reuse: true }
     }
-}
-
-/// What a kernel has cost so far.
-#[derive(Clone, Copy, Debug)]
-pub struct KernelTime {
-    /// Name of the kernel.
-    pub name: &'static str,
-    /// Time of all calls.
-    pub time: Duration,
-    /// Number of calls.
-    pub calls: u64,
-    /// Floating-point operations of all calls.
-    pub flops: u64,
 }
 
 /// Runs plans on the processor.
@@ -59,18 +46,6 @@ impl CpuEngine {
             .build()
             .map_err(|e| EngineError::Kernel { kernel: "thread pool".into(), message: e.to_string() })?;
         Ok(CpuEngine { pool, options, memory: Memory::default(), plans: Vec::new(), times: None })
-    }
-
-    /// Starts (or restarts) adding up the time of every kernel.
-    pub fn time_kernels(&mut self) {
-        self.times = Some(Vec::new());
-    }
-
-    /// Kernels by total time since [`Self::time_kernels`].
-    pub fn kernel_times(&self) -> Vec<KernelTime> {
-        let mut times = self.times.clone().unwrap_or_default();
-        times.sort_by_key(|t| std::cmp::Reverse(t.time));
-        times
     }
 
     fn words(&self, what: &str, words: usize) -> Result<Vec<u32>, EngineError> {
@@ -135,13 +110,7 @@ impl Engine for CpuEngine {
                     let start = Instant::now();
                     (step.kernel)(&mut memory.args(&step.spans));
                     if let Some(table) = timing {
-                        let (name, time, flops) = (step.name, start.elapsed(), step.flops);
-                        match table.iter_mut().find(|row| row.name == name) {
-                            Some(row) => {
-                                (row.time, row.calls, row.flops) = (row.time + time, row.calls + 1, row.flops + flops)
-                            }
-                            None => table.push(KernelTime { name, time, calls: 1, flops }),
-                        }
+                        KernelTime::note(table, step.name, start.elapsed(), step.flops);
                     }
                 }
             }
@@ -172,5 +141,16 @@ impl Engine for CpuEngine {
 
     fn memory(&self) -> usize {
         self.memory.bytes()
+    }
+
+    fn time_kernels(&mut self) -> bool {
+        self.times = Some(Vec::new());
+        true
+    }
+
+    fn kernel_times(&self) -> Vec<KernelTime> {
+        let mut times = self.times.clone().unwrap_or_default();
+        times.sort_by_key(|t| std::cmp::Reverse(t.time));
+        times
     }
 }

@@ -51,7 +51,7 @@ mod sum_grad;
 mod sum_rows;
 mod tile;
 
-pub use engine::{CpuEngine, KernelTime, Options};
+pub use engine::{CpuEngine, Options};
 pub use tile::Isa;
 
 use crate::tape::Shape;

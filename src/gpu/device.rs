@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::GpuError;
 use super::adapter::AdapterSummary;
-use super::engine::Options;
+use super::options::Options;
 use crate::tape::EngineError;
 
 /// What went wrong behind our back, kept until the next call can report it.

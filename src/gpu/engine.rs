@@ -2,18 +2,17 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use super::GpuError;
 use super::adapter::{self, AdapterSummary, Selection};
 use super::buffers::{Arenas, Pool, STORAGE, bytes_of, download, upload};
 use super::device::Gpu;
 use super::lower::{Binding, Lowered, lower};
+use super::options::Options;
 use super::pipeline::{Key, Pipelines};
-use super::profile::{self, KernelTime};
+use super::profile;
 use crate::tape::memory::{Lifetime, assign};
-use crate::tape::{Arena, Engine, EngineError, Operand, Place, PlanId, Program, Store};
+use crate::tape::{Arena, Engine, EngineError, KernelTime, Operand, Place, PlanId, Program, Store};
 
 /// Bytes of a kernel's parameters, WebGPU's default alignment of uniforms.
 const PARAM_SLOT: usize = 256;
@@ -23,40 +22,6 @@ const DISPATCHES_PER_SUBMISSION: usize = 256;
 const FLOPS_PER_SUBMISSION: u64 = 200_000_000_000;
 /// Submissions under way at most; a run waits for the oldest.
 const IN_FLIGHT: usize = 8;
-
-/// How a [`GpuEngine`] works.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Whether kernels check their indices, divisors and loops. Off they are faster, and an error of ours would be
-    /// undefined behaviour.
-    pub checked: bool,
-    /// Whether transient tensors that are never alive together share memory. Off tells a planning fault from a kernel's.
-    pub reuse: bool,
-    /// Asks for exactly WebGPU's default limits instead of all that the adapter has.
-    pub baseline_limits: bool,
-    /// Writes the text of every kernel in use to this folder, its constants as a header.
-    pub dump_wgsl: Option<PathBuf>,
-    /// Files `<kernel>.wgsl` in this folder replace the built-in kernels. Turns `checked` on.
-    pub kernel_folder: Option<PathBuf>,
-    /// Bytes of device memory to stay below.
-    pub memory_limit: Option<usize>,
-    /// How long to wait for the device before giving up.
-    pub timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            checked: cfg!(debug_assertions),
-            reuse: true,
-            baseline_limits: false,
-            dump_wgsl: None,
-            kernel_folder: None,
-            memory_limit: None,
-            timeout: Duration::from_secs(300),
-        }
-    }
-}
 
 /// A dispatch ready to encode.
 pub(super) struct Step {
@@ -134,21 +99,6 @@ impl GpuEngine {
     pub fn finish(&mut self) -> Result<(), EngineError> {
         self.in_flight.clear();
         self.gpu.wait(None, "running a plan")
-    }
-
-    /// Starts (or restarts) adding up the time of every kernel; `false` if the device cannot. From then on every dispatch
-    /// gets a pass of its own, so that a step as a whole takes longer than usual.
-    pub fn time_kernels(&mut self) -> bool {
-        let can = self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        self.times = can.then(Vec::new);
-        can
-    }
-
-    /// Kernels by total time since [`Self::time_kernels`].
-    pub fn kernel_times(&self) -> Vec<KernelTime> {
-        let mut times = self.times.clone().unwrap_or_default();
-        times.sort_by_key(|t| std::cmp::Reverse(t.time));
-        times
     }
 
     fn load_all(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
@@ -362,6 +312,19 @@ impl Engine for GpuEngine {
 
     fn memory(&self) -> usize {
         self.gpu.used()
+    }
+
+    /// Once timed, every dispatch gets a pass of its own, so that a step as a whole takes longer than usual.
+    fn time_kernels(&mut self) -> bool {
+        let can = self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        self.times = can.then(Vec::new);
+        can
+    }
+
+    fn kernel_times(&self) -> Vec<KernelTime> {
+        let mut times = self.times.clone().unwrap_or_default();
+        times.sort_by_key(|t| std::cmp::Reverse(t.time));
+        times
     }
 }
 

@@ -9,14 +9,15 @@ mod buffers;
 mod device;
 mod engine;
 mod lower;
+mod options;
 mod pipeline;
 mod profile;
 pub mod wgsl;
 
 pub use adapter::{AdapterError, AdapterSummary, Selection, adapters};
-pub use engine::{GpuEngine, Options};
+pub use engine::GpuEngine;
 pub use lower::{Access, Binding, Dispatch, Lowered, Param, lower};
-pub use profile::KernelTime;
+pub use options::Options;
 
 /// Failures on the way to a working engine.
 #[derive(Debug, thiserror::Error)]

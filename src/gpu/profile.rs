@@ -5,20 +5,7 @@ use std::time::Duration;
 use super::buffers::download;
 use super::device::Gpu;
 use super::engine::Step;
-use crate::tape::EngineError;
-
-/// What a kernel has cost so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KernelTime {
-    /// Name of the kernel.
-    pub name: &'static str,
-    /// Time of all launches on the device.
-    pub time: Duration,
-    /// Number of launches.
-    pub calls: u64,
-    /// Floating-point operations of all launches.
-    pub flops: u64,
-}
+use crate::tape::{EngineError, KernelTime};
 
 /// Dispatches in one set of queries, well below the 4096 queries that WebGPU allows.
 const DISPATCHES: usize = 512;
@@ -30,14 +17,7 @@ pub(super) fn run(gpu: &Gpu, steps: &[Step], table: &mut Vec<KernelTime>) -> Res
         let stamps = timestamps(gpu, steps)?;
         for (step, stamp) in steps.iter().zip(stamps.chunks_exact(2)) {
             let time = Duration::from_secs_f64(stamp[1].saturating_sub(stamp[0]) as f64 * gpu.timestamp_period * 1e-9);
-            match table.iter_mut().find(|entry| entry.name == step.kernel) {
-                Some(entry) => {
-                    entry.time += time;
-                    entry.calls += 1;
-                    entry.flops += step.flops;
-                }
-                None => table.push(KernelTime { name: step.kernel, time, calls: 1, flops: step.flops }),
-            }
+            KernelTime::note(table, step.kernel, time, step.flops);
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::program::Program;
 use super::store::{Arena, Persistent, Store};
+use std::time::Duration;
 
 /// Handle of a plan that an engine has loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,33 @@ pub enum EngineError {
     },
 }
 
+/// What a kernel has cost so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KernelTime {
+    /// Name of the kernel.
+    pub name: &'static str,
+    /// Time of all launches.
+    pub time: Duration,
+    /// Number of launches.
+    pub calls: u64,
+    /// Floating-point operations of all launches.
+    pub flops: u64,
+}
+
+impl KernelTime {
+    /// Adds one launch to a table with one row a kernel.
+    pub(crate) fn note(table: &mut Vec<KernelTime>, name: &'static str, time: Duration, flops: u64) {
+        match table.iter_mut().find(|row| row.name == name) {
+            Some(row) => {
+                row.time += time;
+                row.calls += 1;
+                row.flops += flops;
+            }
+            None => table.push(KernelTime { name, time, calls: 1, flops }),
+        }
+    }
+}
+
 /// A device that holds persistent tensors and replays plans over them.
 pub trait Engine {
     /// Name of the device as users see it.
@@ -88,6 +116,17 @@ pub trait Engine {
 
     /// Bytes of device memory in use by arenas and plans.
     fn memory(&self) -> usize;
+
+    /// Starts (or restarts) adding up the time of every kernel; `false` if the device cannot. A timed step can take longer
+    /// as a whole than usual.
+    fn time_kernels(&mut self) -> bool {
+        false
+    }
+
+    /// Kernels by total time since [`Self::time_kernels`].
+    fn kernel_times(&self) -> Vec<KernelTime> {
+        Vec::new()
+    }
 
     /// Writes a whole persistent tensor.
     fn write_f32(&mut self, tensor: &Persistent, values: &[f32]) -> Result<(), EngineError> {

@@ -20,7 +20,7 @@ mod reverse;
 mod store;
 mod tensor;
 
-pub use engine::{Engine, EngineError, PlanId};
+pub use engine::{Engine, EngineError, KernelTime, PlanId};
 pub use error::TapeError;
 pub use op::{ConvSpec, Op, Padding, Rows};
 pub use ops::AdamSpec;

@@ -1,6 +1,6 @@
 //! The engines under test. Adding one is a line.
 
-use std::io::Write as _;
+use super::adapter;
 
 use super::reference_engine::{Fault, ReferenceEngine};
 use proteus::tape::Engine;
@@ -57,28 +57,11 @@ pub const GPU: &[Candidate] = &[
     },
 ];
 
-/// The adapter that PROTEUS_TEST_GPU names, or the best real GPU, or whatever there is.
 fn gpu(options: gpu::Options) -> Result<Box<dyn Engine>, String> {
-    let opened = match std::env::var("PROTEUS_TEST_GPU") {
-        Ok(name) => gpu::GpuEngine::new(&name, options),
-        Err(_) => gpu::GpuEngine::new("gpu", options.clone()).or_else(|_| gpu::GpuEngine::new("gpu:0", options)),
-    };
-    opened.map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())
+    adapter::open(options).map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())
 }
 
 /// Makes a candidate, or says on the terminal that its tests are skipped. With PROTEUS_REQUIRE_GPU=1 that is a failure.
 pub fn make_or_skip(candidate: &Candidate) -> Option<Box<dyn Engine>> {
-    match (candidate.make)() {
-        Ok(engine) => Some(engine),
-        Err(why) => {
-            assert!(std::env::var("PROTEUS_REQUIRE_GPU").as_deref() != Ok("1"), "{}: {why}", candidate.name);
-            say(&format!("SKIPPED: no tests on {}: {why}", candidate.name));
-            None
-        }
-    }
-}
-
-/// Writes past the capture of the test harness, which hides the output of passing tests.
-pub fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").expect("standard error is open");
+    (candidate.make)().map_err(|why| adapter::skip(candidate.name, &why)).ok()
 }

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test binary uses a part of this")]
 
+#[path = "../adapter/mod.rs"]
+pub mod adapter;
 pub mod builder;
 pub mod compare;
 pub mod engines;

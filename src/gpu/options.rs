@@ -1,0 +1,38 @@
+//! Choices for the engine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a [`super::GpuEngine`] works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether kernels check their indices, divisors and loops. Off they are faster, and an error of ours would be
+    /// undefined behaviour.
+    pub checked: bool,
+    /// Whether transient tensors that are never alive together share memory. Off tells a planning fault from a kernel's.
+    pub reuse: bool,
+    /// Asks for exactly WebGPU's default limits instead of all that the adapter has.
+    pub baseline_limits: bool,
+    /// Writes the text of every kernel in use to this folder, its constants as a header.
+    pub dump_wgsl: Option<PathBuf>,
+    /// Files `<kernel>.wgsl` in this folder replace the built-in kernels. Turns `checked` on.
+    pub kernel_folder: Option<PathBuf>,
+    /// Bytes of device memory to stay below.
+    pub memory_limit: Option<usize>,
+    /// How long to wait for the device before giving up.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            checked: cfg!(debug_assertions),
+            reuse: true,
+            baseline_limits: false,
+            dump_wgsl: None,
+            kernel_folder: None,
+            memory_limit: None,
+            timeout: Duration::from_secs(300),
+        }
+    }
+}
