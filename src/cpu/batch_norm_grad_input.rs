@@ -19,11 +19,15 @@ pub fn kernel(map: Map, eps: f32, batch_stats: bool) -> Kernel {
                 q[c] = a[c] * inv_std * dgamma[c] / n;
             }
         }
+        // Slices of one known length let the compiler drop bounds checks and vectorise.
+        let k = map.c;
+        let (mean, a, m, q) = (&mean[..k], &a[..k], &m[..k], &q[..k]);
         let images = dx.par_chunks_mut(map.image()).zip(x.par_chunks(map.image()).zip(dy.par_chunks(map.image())));
         images.for_each(|(dx, (x, dy))| {
             let pixels = dx.chunks_exact_mut(map.c).zip(x.chunks_exact(map.c).zip(dy.chunks_exact(map.c)));
             for (dx, (x, dy)) in pixels {
-                for c in 0..map.c {
+                let (dx, x, dy) = (&mut dx[..k], &x[..k], &dy[..k]);
+                for c in 0..k {
                     dx[c] = a[c] * (dy[c] - m[c]) - q[c] * (x[c] - mean[c]);
                 }
             }

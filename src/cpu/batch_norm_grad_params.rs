@@ -13,8 +13,12 @@ pub fn kernel(map: Map, eps: f32) -> Kernel {
             .map(|(x, dy)| {
                 let mut sums = vec![0.0; 2 * map.c];
                 let (with_x, plain) = sums.split_at_mut(map.c);
-                for (x, dy) in x.chunks_exact(map.c).zip(dy.chunks_exact(map.c)) {
-                    for c in 0..map.c {
+                // Slices of one known length let the compiler drop bounds checks and vectorise.
+                let (n, mean) = (map.c, &mean[..map.c]);
+                let (with_x, plain) = (&mut with_x[..n], &mut plain[..n]);
+                for (x, dy) in x.chunks_exact(n).zip(dy.chunks_exact(n)) {
+                    let (x, dy) = (&x[..n], &dy[..n]);
+                    for c in 0..n {
                         with_x[c] += f64::from(dy[c]) * f64::from(x[c] - mean[c]);
                         plain[c] += f64::from(dy[c]);
                     }

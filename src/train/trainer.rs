@@ -9,7 +9,7 @@ use super::reassign::{self, Branch, Restart};
 use super::schedule;
 use crate::data::ImageSet;
 use crate::model::DtiKmeans;
-use crate::tape::{Engine, EngineError, PlanId, Store};
+use crate::tape::{Engine, EngineError, KernelTime, PlanId, Store};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -142,6 +142,16 @@ impl<'a> Trainer<'a> {
     /// Steps of an epoch.
     pub fn steps(&self) -> usize {
         self.set.len().div_ceil(self.config.batch_size)
+    }
+
+    /// Starts (or restarts) adding up the time of every kernel; `false` if the device cannot.
+    pub fn time_kernels(&mut self) -> bool {
+        self.engine.time_kernels()
+    }
+
+    /// Kernels by total time since [`Self::time_kernels`].
+    pub fn kernel_times(&self) -> Vec<KernelTime> {
+        self.engine.kernel_times()
     }
 
     /// Most bytes of device memory so far.
