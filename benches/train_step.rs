@@ -9,9 +9,11 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // `cargo test --benches` only asks whether it runs.
+    let (steps, batch) = if std::env::args().any(|a| a == "--bench") { ("20", "128") } else { ("2", "16") };
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let word = |i: usize, otherwise: &str| words.get(i).cloned().unwrap_or(otherwise.into());
-    let (steps, name, batch): (usize, _, usize) = (word(0, "20").parse()?, word(1, "cpu"), word(2, "128").parse()?);
+    let (steps, name, batch): (usize, _, usize) = (word(0, steps).parse()?, word(1, "cpu"), word(2, batch).parse()?);
     let config = preset("mnist5k")?.set(&["curriculum=[0]".to_string(), format!("batch_size={batch}")])?;
     let set = mnist5k::load()?.spread(batch * steps);
     for timed in [false, true] {

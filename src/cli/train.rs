@@ -20,9 +20,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
   proteus train --seed 3 --set epochs=30          other values for keys of the configuration
   proteus train my.toml --data ~/sets --out run1  a configuration of your own
 
-Keys for --set: dataset, limit, clusters, sequence, encoder, padding, gaussian_weights_std, curriculum,
-  epochs, batch_size, lr, lr_milestones, lr_gamma, weight_decay, check_cluster_interval,
-  empty_cluster_threshold, eval_interval, seed")]
+Keys for --set (config.toml of any run shows their values):
+  dataset limit clusters sequence encoder padding gaussian_weights_std curriculum epochs batch_size
+  lr lr_milestones lr_gamma weight_decay check_cluster_interval empty_cluster_threshold
+  eval_interval seed")]
 pub struct Args {
     /// Name of a preset (mnist5k), or path of a configuration in TOML
     #[arg(value_name = "PRESET | CONFIG.toml", default_value = "mnist5k")]
