@@ -38,7 +38,7 @@ pub fn open(
         "cpu" => cpu("asked for"),
         "auto" => match GpuEngine::new("gpu", options) {
             Ok(engine) => {
-                let line = format!("{}: the best GPU found", engine.device());
+                let line = format!("{}: the best GPU found", engine.adapter());
                 Ok((Box::new(engine), line))
             }
             Err(GpuError::Adapter(AdapterError::OnlySoftware { .. })) => {
@@ -49,7 +49,7 @@ pub fn open(
         },
         name => {
             let engine = GpuEngine::new(name, options)?;
-            let line = format!("{}: asked for", engine.device());
+            let line = format!("{}: asked for", engine.adapter());
             Ok((Box::new(engine), line))
         }
     }

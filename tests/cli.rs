@@ -1,5 +1,7 @@
 //! The program as a user runs it.
 
+mod adapter;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -90,13 +92,22 @@ fn a_run_leaves_its_files_and_can_be_scored_again() {
 fn runs_get_folders_of_their_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let quick = ["train", "--device", "cpu", "--quiet", "--set", "limit=20", "--set", "epochs=1"];
-    for _ in 0..2 {
-        let output = proteus(&quick, folder.path());
+    // Started together: none may take another's folder.
+    let runs: Vec<_> = (0..3)
+        .map(|_| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
+            command.args(quick).current_dir(folder.path());
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().expect("the program starts")
+        })
+        .collect();
+    for run in runs {
+        let output = run.wait_with_output().expect("it ends");
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(output.stdout.is_empty() && output.stderr.is_empty(), "--quiet: {output:?}");
     }
     let runs: Vec<_> = fs::read_dir(folder.path().join("runs/mnist5k")).expect("runs").collect();
-    assert_eq!(runs.len(), 2);
+    assert_eq!(runs.len(), 3);
 }
 
 /// Exit code 2, one line on the standard error with all of `parts`, no panic.
@@ -134,8 +145,12 @@ fn mistakes_get_one_clear_line() {
     fs::write(here.join("bad.toml"), "clusters = 10\nepoch = 3\n").expect("written");
     refused(&proteus(&["train", "bad.toml"], here), &["unknown key 'epoch' in bad.toml", "did you mean 'epochs'?"]);
     fs::write(here.join("syntax.toml"), "clusters = = 10\n").expect("written");
-    let output = proteus(&["train", "syntax.toml"], here);
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    refused(&proteus(&["train", "syntax.toml"], here), &["syntax.toml, line 1"]);
+    fs::write(here.join("type.toml"), "lr = 1e-3\nclusters = 'many'\n").expect("written");
+    refused(&proteus(&["train", "type.toml"], here), &["type.toml", "clusters"]);
+    refused(&proteus(&["train", "--set", "clusters=-1"], here), &["clusters"]);
+    refused(&proteus(&["train", "--set", "clusters=many"], here), &["clusters"]);
+    refused(&proteus(&["train", "--device", "cpu", "--dump-wgsl", "wgsl"], here), &["--dump-wgsl is for a GPU"]);
 }
 
 #[test]
@@ -194,6 +209,32 @@ fn help_and_devices_answer() {
     assert!(text(&output.stdout).starts_with("cpu ("), "{}", text(&output.stdout));
     let output = proteus(&["trian"], folder.path());
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// The WGSL path as a user takes it: a few steps on the software adapter, kernels written out.
+#[test]
+fn a_named_adapter_trains_and_shows_its_kernels() {
+    if adapter::open_or_skip(proteus::gpu::Options::default()).is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = std::env::var("PROTEUS_TEST_GPU").unwrap_or("gpu:0".into());
+    let short = ["limit=24", "epochs=2", "curriculum=[1]", "batch_size=16", "clusters=3"];
+    let common = short.iter().flat_map(|s| ["--set", s]).collect::<Vec<_>>();
+    let on_gpu = [&["train", "--device", &name, "--out", "gpu", "--dump-wgsl", "wgsl"], &common[..]].concat();
+    let output = proteus(&on_gpu, folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let kernels = fs::read_dir(folder.path().join("wgsl")).expect("kernels").count();
+    assert!(kernels > 30, "{kernels} kernels were written");
+    let output = proteus(&[&["train", "--device", "cpu", "--out", "cpu"], &common[..]].concat(), folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let losses = |run: &str| -> Vec<f64> {
+        let table = fs::read_to_string(folder.path().join(run).join("train_metrics.tsv")).expect("readable");
+        table.lines().skip(1).map(|l| l.split('\t').nth(4).expect("a loss").parse().expect("a number")).collect()
+    };
+    let (gpu, cpu) = (losses("gpu"), losses("cpu"));
+    assert_eq!(gpu.len(), 2);
+    assert!(gpu.iter().zip(&cpu).all(|(g, c)| (g - c).abs() < 1e-3 * c), "{gpu:?} {cpu:?}");
 }
 
 /// Ctrl-C ends the step, saves and says so.

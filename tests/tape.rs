@@ -218,3 +218,23 @@ fn indices_are_not_stored_among_reals() {
     let id = s.store.add("kept", [1], Arena::State);
     s.tape.store(at, &s.store, id);
 }
+
+#[test]
+fn costs_count_what_a_step_touches() {
+    let mut store = Store::new();
+    let images = store.add("images", [1000, 1, 4, 4], Arena::Images);
+    let order = store.add("order", [1000], Arena::Control);
+    let clock = store.add("clock", [2], Arena::Control);
+    let weight = store.add("weight", [8, 1, 3, 3], Arena::Parameters);
+    let mut tape = Tape::new();
+    let [images, order, clock, weight] = [images, order, clock, weight].map(|id| tape.persistent(&store, id));
+    let x = tape.gather_images(images, order, clock, 2);
+    let y = tape.conv2d(x, weight, ConvSpec { stride: 1, pad: 1 });
+    tape.output(y);
+    let program = Program::new(&tape);
+    let costs: Vec<(u64, u64)> = program.calls.iter().map(|c| (c.flops(), c.bytes())).collect();
+    // Two images of 16 bytes become 32 numbers; their two places in the order and the clock are read.
+    // 2 x 8 outputs of 4x4 pixels take 9 multiply-adds each.
+    assert_eq!(costs, [(32, 32 + 4 * 32 + 8 + 4), (2 * 2 * 8 * 16 * 9, 4 * (32 + 72 + 256))]);
+    assert_eq!(program.flops(), costs[0].0 + costs[1].0);
+}

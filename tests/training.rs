@@ -6,8 +6,9 @@ mod adapter;
 use proteus::cpu::{CpuEngine, Isa, Options};
 use proteus::data::{ImageSet, mnist5k};
 use proteus::gpu;
-use proteus::tape::Engine;
-use proteus::train::{Config, RunFolder, TrainError, Trainer, evaluate_run, preset, train};
+use proteus::model::DtiKmeans;
+use proteus::tape::{Engine, Program, Store};
+use proteus::train::{Config, Ledger, RunFolder, TrainError, Trainer, evaluate_run, preset, train, training_step};
 use std::ops::ControlFlow;
 
 struct Silent;
@@ -117,14 +118,27 @@ fn the_engines_agree_step_by_step() {
 
 #[test]
 fn a_diverging_run_stops_and_keeps_its_last_good_weights() {
-    let config = config(&["lr=1e30", "lr_milestones=[]"]);
+    // The second epoch is ruined by its learning rate; the first left good weights.
+    let config = config(&["lr_milestones=[1]", "lr_gamma=1e33"]);
     let set = images(&config);
     let home = tempfile::tempdir().expect("a folder");
-    let mut folder = RunFolder::create(&home.path().join("run"), &config, &set).expect("a folder");
+    let path = home.path().join("run");
+    let mut folder = RunFolder::create(&path, &config, &set).expect("a folder");
     let error = train(&config, &set, &mut cpu(2), &mut folder, &mut Silent).expect_err("no loss survives that");
     let TrainError::Diverged { epoch, step, .. } = error else { panic!("{error}") };
-    assert!(epoch == 1 && step > 1, "epoch {epoch}, step {step}");
+    assert!(epoch == 2 && step > 1, "epoch {epoch}, step {step}");
     assert!(error.to_string().contains("smaller lr"), "{error}");
+    let kept = evaluate_run(&path, &config, &set, &mut cpu(2)).expect("the weights of the first epoch");
+    let good = Config { epochs: 1, ..config.clone() };
+    let (_, assignments, _) = run(&good, &mut cpu(2));
+    assert_eq!(kept.assignments, assignments);
+
+    // Ruined by the very last update, which no training step sees.
+    let last = Config { batch_size: 200, epochs: 2, ..config };
+    let mut folder = RunFolder::create(&home.path().join("last"), &last, &set).expect("a folder");
+    let error = train(&last, &set, &mut cpu(2), &mut folder, &mut Silent).expect_err("no evaluation survives that");
+    assert!(matches!(error, TrainError::Diverged { epoch: 2, .. }), "{error}");
+    assert!(evaluate_run(&home.path().join("last"), &last, &set, &mut cpu(2)).is_ok());
 }
 
 #[test]
@@ -175,4 +189,33 @@ fn a_full_set_of_one_batch_and_one_of_less_than_a_batch_train() {
         assert_eq!(losses.len(), 4, "{limit}");
         assert_eq!(assignments.len(), config.limit);
     }
+}
+
+/// What a step does not compute: no encoder while only the identity is active, and one chain of warps and heads backward
+/// for each image, not one for each prototype.
+#[test]
+fn steps_leave_out_what_the_loss_does_not_need() {
+    let config = config(&["clusters=7"]);
+    let set = images(&config);
+    let mut store = Store::new();
+    let model = DtiKmeans::new(&mut store, config.spec(&set).expect("a model"));
+    let ledger = Ledger::new(&mut store, &set, &config, model.groups(1).len());
+    let mut step = |active| training_step(&model, &mut store, &ledger, &config, 16, active).expect("differentiable");
+    let names = |program: &Program| program.calls.iter().map(|c| c.op.name()).collect::<Vec<_>>();
+    let (identity, affine) = (step(0), step(1));
+    for name in ["conv2d", "linear", "grid_sample", "batch_norm_stats"] {
+        assert!(!names(&identity).contains(&name), "{name} in the identity stage");
+        assert!(names(&affine).contains(&name), "{name} in the affine stage");
+    }
+    for call in &affine.calls {
+        let rows = match call.op.name() {
+            "grid_sample_grad_image" | "affine_grid_grad" | "linear_grad_input" => call.outputs[0].shape.0[0],
+            "grid_sample_grad_grid" => call.inputs[1].shape.0[0],
+            "linear_grad_weight" => call.inputs[0].shape.0[0],
+            _ => continue,
+        };
+        assert_eq!(rows, 16, "rows of {}", call.op.name());
+    }
+    // Forward there are all of them.
+    assert!(affine.calls.iter().any(|c| c.op.name() == "grid_sample" && c.outputs[0].shape.0[..2] == [16, 7]));
 }

@@ -19,7 +19,6 @@ pub struct Display {
     images: usize,
     sequence: Sequence,
     epochs: usize,
-    last: Progress,
     stop: Arc<AtomicBool>,
 }
 
@@ -33,8 +32,7 @@ impl Display {
         } else {
             ProgressBar::hidden()
         };
-        let last = Progress { step: 0, steps: 0, epoch: 0, epochs, loss: 0.0 };
-        Display { bar, quiet, start: Instant::now(), epoch_start: Instant::now(), images, sequence, epochs, last, stop }
+        Display { bar, quiet, start: Instant::now(), epoch_start: Instant::now(), images, sequence, epochs, stop }
     }
 
     /// Removes the bar.
@@ -54,7 +52,6 @@ impl Display {
 
 impl Observer for Display {
     fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
-        self.last = progress;
         self.bar.set_length(progress.steps as u64);
         self.bar.set_position(progress.step as u64);
         let per_epoch = progress.steps / self.epochs.max(1);
@@ -91,7 +88,8 @@ impl Observer for Display {
         if self.bar.is_hidden() {
             // Epochs of an early stage of the curriculum are much shorter: the last one tells more than the mean.
             let left = self.epoch_start.elapsed().as_secs_f64() * (self.epochs - epoch) as f64;
-            let _ = write!(text, "  {spent:.0} s, about {left:.0} s left");
+            let rate = self.images as f64 / self.epoch_start.elapsed().as_secs_f64();
+            let _ = write!(text, "  {rate:.0} images/s  {spent:.0} s, about {left:.0} s left");
         }
         self.line(&text);
         self.epoch_start = Instant::now();

@@ -5,7 +5,7 @@ use super::progress::Display;
 use super::{data_folders, table};
 use crate::device;
 use crate::report::write_pictures;
-use crate::train::{Config, RunFolder, TrainError, default_folder, preset, train};
+use crate::train::{Config, RunFolder, TrainError, preset, train};
 use crate::{data, gpu};
 use serde_json::json;
 use std::io::Write;
@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
     /// Seed of everything random
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Replace a value of the configuration; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -62,16 +62,22 @@ pub fn run(args: Args) -> Result<(), Failure> {
     config.spec(&set)?;
     let options = gpu::Options { dump_wgsl: args.dump_wgsl.clone(), ..Default::default() };
     let (mut engine, chosen) = device::open(&args.device, args.threads, options)?;
-    let path = args.out.clone().unwrap_or_else(|| default_folder(Path::new("runs"), &config.dataset, &tag));
-    let mut folder = RunFolder::create(&path, &config, &set)?;
-    let mut out = std::io::stdout().lock();
-    if !args.quiet {
-        writeln!(out, "device  {chosen}")?;
-        let (c, h, w) = (set.channels, set.height, set.width);
-        writeln!(out, "data    {}: {} images, {c}x{h}x{w}, {} classes", set.name, set.len(), set.classes)?;
-        writeln!(out, "model   DTI K-means, {} prototypes, {sequence}, {}", config.clusters, config.encoder)?;
-        writeln!(out, "run     {}", path.display())?;
+    if let Some(path) = &args.dump_wgsl {
+        if engine.kind() != "gpu" {
+            return Err(Failure::User(format!("--dump-wgsl is for a GPU, and the device is {chosen}")));
+        }
+        let failed = |e| Failure::User(format!("cannot create the folder {} for kernels: {e}", path.display()));
+        std::fs::create_dir_all(path).map_err(failed)?;
     }
+    let mut folder = match &args.out {
+        Some(path) => RunFolder::create(path, &config, &set)?,
+        None => RunFolder::create_in(Path::new("runs"), &tag, &config, &set)?,
+    };
+    let (c, h, w) = (set.channels, set.height, set.width);
+    say(&args, format!("device  {chosen}"));
+    say(&args, format!("data    {}: {} images, {c}x{h}x{w}, {} classes", set.name, set.len(), set.classes));
+    say(&args, format!("model   DTI K-means, {} prototypes, {sequence}, {}", config.clusters, config.encoder));
+    say(&args, format!("run     {}", folder.path().display()));
 
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
@@ -89,16 +95,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
     display.finish();
     let finished = match trained {
         Err(error @ TrainError::Stopped { .. }) => {
-            let path = path.display();
+            let path = folder.path().display();
             return Err(Failure::Stopped(format!("{error}; the weights are in {path} (proteus eval {path})")));
         }
         other => other?,
     };
-    write_pictures(&folder, &finished, &set)?;
     let trained_images = (config.epochs * set.len()) as f64;
     let about = json!({
         "proteus": env!("CARGO_PKG_VERSION"),
         "device": engine.device(),
+        "chosen": chosen,
         "engine": engine.kind(),
         "preset": tag,
         "seed": config.seed,
@@ -109,19 +115,20 @@ pub fn run(args: Args) -> Result<(), Failure> {
         "final": table::json(&finished.evaluation),
     });
     folder.write("run.json", format!("{about:#}\n").as_bytes())?;
-    if !args.quiet {
-        writeln!(out, "{}", table::text(&finished.evaluation))?;
-        let seconds = finished.seconds;
-        let rate = trained_images / seconds;
-        writeln!(out, "  time   {seconds:.0} s ({rate:.0} images/s)   memory {} MiB", finished.peak_memory >> 20)?;
-        writeln!(
-            out,
-            "Look at {} and {}",
-            folder.file("prototypes.png").display(),
-            folder.file("aligned.png").display()
-        )?;
-    }
+    write_pictures(&folder, &finished, &set)?;
+    let (seconds, rate) = (finished.seconds, trained_images / finished.seconds);
+    say(&args, table::text(&finished.evaluation));
+    say(&args, format!("  time   {seconds:.0} s ({rate:.0} images/s)   memory {} MiB", finished.peak_memory >> 20));
+    let pictures = ["prototypes.png", "aligned.png"].map(|name| folder.file(name).display().to_string());
+    say(&args, format!("Look at {}", pictures.join(" and ")));
     Ok(())
+}
+
+/// A line for the user. A run goes on when nobody reads it any more.
+fn say(args: &Args, line: String) {
+    if !args.quiet {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
 }
 
 /// The configuration and its name.

@@ -1,5 +1,4 @@
-//! y = gamma (x - mean) / sqrt(variance + eps) + beta, as one multiply-add per element; optionally plus a residual
-//! and rectified in the same pass.
+//! y = gamma (x - mean) / sqrt(variance + eps) + beta; optionally plus a residual and rectified in the same pass.
 
 use super::{Kernel, Map};
 use rayon::prelude::*;

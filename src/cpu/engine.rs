@@ -39,7 +39,13 @@ impl CpuEngine {
     }
 
     /// An engine with the given options.
-    pub fn with_options(options: Options) -> Result<Self, EngineError> {
+    ///
+    /// An instruction set that this processor lacks is replaced by plain Rust.
+    pub fn with_options(mut options: Options) -> Result<Self, EngineError> {
+        if options.isa != Isa::detect() {
+            // Both others run everywhere; AVX2 must not be reached without the processor's word.
+            options.isa = Isa::Portable;
+        }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.threads.unwrap_or(0))
             .thread_name(|i| format!("proteus-{i}"))
@@ -91,14 +97,16 @@ impl Engine for CpuEngine {
     }
 
     fn load(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
-        self.plans = programs.iter().map(|p| lower(p, self.options.isa, self.options.reuse)).collect();
-        let count = self.plans.iter().map(|p| p.slots.len()).max().unwrap_or(0);
+        self.plans.clear();
         self.memory.slots.clear();
+        let plans: Vec<_> = programs.iter().map(|p| lower(p, self.options.isa, self.options.reuse)).collect();
+        let count = plans.iter().map(|p| p.slots.len()).max().unwrap_or(0);
         for slot in 0..count {
-            let words = self.plans.iter().filter_map(|p| p.slots.get(slot)).max().copied().unwrap_or(0);
-            let buffer = self.words("activations", words)?;
+            let words = plans.iter().filter_map(|p| p.slots.get(slot)).max().copied().unwrap_or(0);
+            let buffer = self.words("activations (a smaller batch_size needs less)", words)?;
             self.memory.slots.push(buffer);
         }
+        self.plans = plans;
         Ok((0..programs.len()).map(PlanId).collect())
     }
 

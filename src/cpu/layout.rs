@@ -55,7 +55,7 @@ impl Border {
         (h + self.top + self.bottom) * self.width(w) * c
     }
 
-    /// Copies x [h,w,c] into the middle of `padded`, which is zero around it from an earlier `clear`.
+    /// Copies x [h,w,c] into the middle of `padded`, which was made of zeros; what is around it stays zero.
     pub fn copy_into(&self, x: &[f32], h: usize, w: usize, c: usize, padded: &mut [f32]) {
         let wide = self.width(w) * c;
         for (y, line) in x.chunks_exact(w * c).take(h).enumerate() {

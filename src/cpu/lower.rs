@@ -44,8 +44,8 @@ struct Lowering<'a> {
     storages: Vec<(usize, Place)>,
     layouts: Vec<Layout>,
     drafts: Vec<Draft>,
-    /// Storages that hold another one in the other layout.
-    converted: HashMap<usize, usize>,
+    /// Storages that hold another one in another layout: channels last as this map, or as the tape has it.
+    converted: HashMap<(usize, Option<Map>), usize>,
     program: &'a Program,
 }
 
@@ -118,7 +118,7 @@ impl Lowering<'_> {
             |r: usize| squared_distance::Extents { b: input(0).rows(3), r, s: input(1).rows(3), n: item(input(0)) };
         let source = |image: Map, padding| bilinear::Source { h: image.h, w: image.w, padding };
         let kernel = match call.op {
-            Op::GatherImages => gather_images::kernel(item(output)),
+            Op::GatherImages => gather_images::kernel(input(0).rows(3), item(output)),
             Op::Fill { value } => fill::kernel(value),
             Op::Copy => copy::kernel(),
             Op::RunningStats { momentum, count } => running_stats::kernel(momentum, count),
@@ -220,7 +220,7 @@ impl Lowering<'_> {
         self.emit(call, kernel, inputs, is_map, workspace);
     }
 
-    /// Element-wise kernels work in the layout of their first operand.
+    /// Element-wise kernels work channels last if any operand is, to save conversions.
     fn elementwise(&mut self, call: &Call, kernel: Kernel) {
         let last = |o: &Operand| matches!(self.layouts[o.storage], Layout::ChannelsLast(m) if is_shape(m, &o.shape));
         if call.inputs.iter().any(last) {
@@ -263,7 +263,9 @@ impl Lowering<'_> {
         inputs.extend(residual.map(|o| self.channels_last(o)));
         let kernel = batch_norm::kernel(map, eps, then);
         let named = Call { op: call.op.clone(), inputs: Vec::new(), outputs: program.calls[last].outputs.clone() };
+        let draft = self.drafts.len();
         self.emit(&named, kernel, inputs, |_| true, 0);
+        self.drafts[draft].flops = program.calls[index..=last].iter().map(Call::flops).sum();
         last - index + 1
     }
 
@@ -319,7 +321,7 @@ impl Lowering<'_> {
                 self.convert(planar, to, layout::to_channels_last(map));
                 to
             }
-            Layout::Planar => self.converted_once(operand.storage, operand.shape.len(), layout::to_channels_last(map)),
+            Layout::Planar => self.converted_once(operand, Some(map), layout::to_channels_last(map)),
         }
     }
 
@@ -327,22 +329,21 @@ impl Lowering<'_> {
     fn planar(&mut self, operand: &Operand) -> usize {
         match self.layouts[operand.storage] {
             Layout::Planar => operand.storage,
-            Layout::ChannelsLast(map) => {
-                self.converted_once(operand.storage, operand.shape.len(), layout::to_planar(map))
-            }
+            Layout::ChannelsLast(map) => self.converted_once(operand, None, layout::to_planar(map)),
         }
     }
 
-    fn converted_once(&mut self, storage: usize, len: usize, kernel: Kernel) -> usize {
+    fn converted_once(&mut self, operand: &Operand, to: Option<Map>, kernel: Kernel) -> usize {
+        let (storage, key) = (operand.storage, (operand.storage, to));
         // Persistent tensors may change between two uses, so only transient ones are remembered.
         let lasting = self.storages[storage].1 == Place::Transient;
-        if let (true, Some(&done)) = (lasting, self.converted.get(&storage)) {
+        if let (true, Some(&done)) = (lasting, self.converted.get(&key)) {
             return done;
         }
-        let to = self.new_storage(len);
-        self.convert(storage, to, kernel);
-        self.converted.insert(storage, to);
-        to
+        let new = self.new_storage(operand.shape.len());
+        self.convert(storage, new, kernel);
+        self.converted.insert(key, new);
+        new
     }
 
     fn convert(&mut self, from: usize, to: usize, kernel: Kernel) {

@@ -7,7 +7,9 @@ pub fn kernel(columns: usize) -> Kernel {
         let (dm, position, dd) = (args.f32(0), args.u32(1), args.out(0));
         for ((row, dm), &position) in dd.chunks_exact_mut(columns).zip(dm).zip(position) {
             row.fill(0.0);
-            row[(position as usize).min(columns - 1)] = *dm;
+            if let Some(to) = row.get_mut(position as usize) {
+                *to = *dm;
+            }
         }
     })
 }

@@ -88,7 +88,7 @@ impl<'a> Args<'a> {
 }
 
 /// Extents of a feature map [B,C,H,W].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Map {
     b: usize,
     c: usize,

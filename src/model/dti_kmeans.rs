@@ -55,15 +55,13 @@ pub struct Objective {
 
 /// A batch compared with the prototypes, for evaluation.
 #[derive(Clone, Copy, Debug)]
-pub struct Aligned {
+pub struct Compared {
     /// Distances [B,K].
     pub distances: Var,
     /// Smallest distance [B].
     pub minimum: Var,
     /// Winner u32 [B].
     pub winner: Var,
-    /// The winner's prototype, transformed [B,C,H,W]; `None` while only the identity is active.
-    pub image: Option<Var>,
 }
 
 impl DtiKmeans {
@@ -127,12 +125,18 @@ impl DtiKmeans {
     }
 
     /// Images x [B,C,H,W] compared with all prototypes, in evaluation mode.
-    pub fn evaluate(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Aligned {
+    pub fn evaluate(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Compared {
         let features = self.features(tape, store, x, active, Mode::Eval);
         let distances = self.distances(tape, store, x, features, active);
         let (minimum, winner) = tape.min_row(distances);
-        let image = (active > 0).then(|| self.aligned(tape, store, features, winner, active).image);
-        Aligned { distances, minimum, winner, image }
+        Compared { distances, minimum, winner }
+    }
+
+    /// Prototype `winner` u32 [B] of each image x [B,C,H,W], transformed for it in evaluation mode [B,C,H,W]; `None` while
+    /// only the identity is active.
+    pub fn align(&self, tape: &mut Tape, store: &Store, x: Var, winner: Var, active: usize) -> Option<Var> {
+        let features = self.features(tape, store, x, active, Mode::Eval)?;
+        Some(self.aligned(tape, store, Some(features), winner, active).image)
     }
 
     /// The optimiser's groups while `active` transformations are: prototypes, encoder, heads of each, as first and last

@@ -3,5 +3,5 @@
 mod dti_kmeans;
 mod weights;
 
-pub use dti_kmeans::{Aligned, DtiKmeans, Group, Objective, Spec};
+pub use dti_kmeans::{Compared, DtiKmeans, Group, Objective, Spec};
 pub use weights::gaussian_weights;

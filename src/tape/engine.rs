@@ -12,7 +12,7 @@ pub struct PlanId(pub usize);
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// An allocation failed.
-    #[error("{device}: no memory for {what} ({} MiB); a smaller batch_size needs less", bytes.div_ceil(1 << 20))]
+    #[error("{device}: no memory for {what}: {} MiB", bytes.div_ceil(1 << 20))]
     OutOfMemory {
         /// The device.
         device: String,

@@ -50,15 +50,6 @@ pub struct Call {
     pub outputs: Vec<Operand>,
 }
 
-impl Call {
-    /// Bytes read and written when every operand is touched once.
-    pub fn bytes(&self) -> u64 {
-        let reads = self.inputs.iter().map(|o| o.shape.len() as u64);
-        let writes = self.outputs.iter().map(|o| o.shape.len() as u64 * if self.op.updates() { 2 } else { 1 });
-        4 * reads.chain(writes).sum::<u64>()
-    }
-}
-
 /// A step: calls in order over storages.
 #[derive(Clone, Debug, Default)]
 pub struct Program {

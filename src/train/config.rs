@@ -41,7 +41,7 @@ pub struct Config {
     pub weight_decay: f64,
     /// Steps between two looks for empty clusters.
     pub check_cluster_interval: usize,
-    /// Clusters whose share stays below this over K restart from the largest; 0 never.
+    /// Clusters smaller than this share of the mean cluster size restart from the largest; between 0 (never) and 1.
     pub empty_cluster_threshold: f64,
     /// Epochs between two evaluations.
     pub eval_interval: usize,
@@ -165,13 +165,13 @@ pub(super) fn nearest(name: &str, names: &[&str]) -> Option<String> {
 impl Config {
     /// Reads a configuration; keys that are not given keep their defaults.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self, ConfigError> {
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(origin, &e))?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(origin, &e, text))?;
         Self::from_table(table, origin)
     }
 
     /// Replaces values by assignments `key=value`; strings need no quotes.
     pub fn set<S: AsRef<str>>(self, assignments: &[S]) -> Result<Self, ConfigError> {
-        let mut table = toml::Table::try_from(&self).map_err(|e| syntax("configuration", &e))?;
+        let mut table = toml::Table::try_from(&self).expect("plain values are always TOML");
         for assignment in assignments.iter().map(AsRef::as_ref) {
             let not_one = || ConfigError::NotAnAssignment(assignment.into());
             let (key, value) = assignment.split_once('=').ok_or_else(not_one)?;
@@ -195,7 +195,7 @@ impl Config {
                 nearest: nearest(key, &KEYS),
             });
         }
-        table.try_into().map_err(|e: toml::de::Error| syntax(origin, &e))
+        table.try_into().map_err(|e: toml::de::Error| syntax(origin, &e, ""))
     }
 
     /// The configuration as TOML with every key.
@@ -237,6 +237,10 @@ impl Config {
             if !(value >= 0.0 && value.is_finite()) {
                 return wrong(key, &value, "zero or a positive number is needed");
             }
+        }
+        if self.empty_cluster_threshold > 1.0 {
+            let problem = "a share of the mean cluster size, between 0 and 1, is needed";
+            return wrong("empty_cluster_threshold", &self.empty_cluster_threshold, problem);
         }
         if self.curriculum.len() != sequence.0.len() {
             let problem = format!(
@@ -287,8 +291,15 @@ impl Config {
     }
 }
 
-fn syntax(origin: &str, error: &dyn std::fmt::Display) -> ConfigError {
-    ConfigError::Syntax { origin: origin.into(), message: error.to_string().trim_end().to_string() }
+/// The parser's message in one line, with the line of the text where it is known.
+fn syntax(origin: &str, error: &toml::de::Error, text: &str) -> ConfigError {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let place = line.filter(|_| !text.is_empty()).map_or(String::new(), |line| format!(", line {line}"));
+    let message = error.to_string();
+    // What follows the first line of the parser's message is the text itself, or the key that it is about.
+    let key = message.lines().find_map(|l| l.trim().strip_prefix("in `"));
+    let key = key.map_or(String::new(), |k| format!("{}: ", k.trim_end_matches('`')));
+    ConfigError::Syntax { origin: format!("{origin}{place}"), message: format!("{key}{}", error.message()) }
 }
 
 #[cfg(test)]

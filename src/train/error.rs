@@ -23,11 +23,11 @@ pub enum TrainError {
     Score(#[from] ScoreError),
     /// The loss is no longer a number.
     #[error(
-        "the loss became {loss} at step {step} of epoch {epoch}; a smaller lr (now {lr:e}) may help. The last good checkpoint was kept"
+        "the loss became {loss} at step {step} of epoch {epoch}; a smaller lr (now {lr:e}) may help. Weights saved before that are untouched"
     )]
     Diverged {
         /// The loss.
-        loss: f32,
+        loss: f64,
         /// Step within the epoch, from 1.
         step: usize,
         /// Epoch, from 1.

@@ -25,6 +25,8 @@ pub struct Ledger {
     pub winners: PersistentId,
     /// Distance to the winner by position in the order, [N].
     pub minima: PersistentId,
+    /// Prototypes to align to a batch of images, u32 [B].
+    pub chosen: PersistentId,
 }
 
 impl Ledger {
@@ -41,6 +43,7 @@ impl Ledger {
             counts: store.add("counts", [config.clusters], Arena::Results),
             winners: store.add("winners", [n], Arena::Results),
             minima: store.add("minima", [n], Arena::State),
+            chosen: store.add("chosen", [config.batch_size.min(n)], Arena::Control),
         }
     }
 
@@ -106,17 +109,13 @@ pub fn evaluation_step(model: &DtiKmeans, store: &Store, ledger: &Ledger, batch:
     Program::new(&tape)
 }
 
-/// The next `batch` images' aligned prototypes as output 0; `None` while only the identity is active.
-pub fn alignment_step(
-    model: &DtiKmeans,
-    store: &Store,
-    ledger: &Ledger,
-    batch: usize,
-    active: usize,
-) -> Option<Program> {
+/// The next `batch` images' prototypes by `chosen`, aligned, as output 0; `None` while only the identity is active.
+pub fn alignment_step(model: &DtiKmeans, store: &Store, ledger: &Ledger, active: usize) -> Option<Program> {
+    let batch = store[ledger.chosen].shape.len();
     let mut tape = Tape::new();
     let (x, _) = ledger.gather(&mut tape, store, batch);
-    let image = model.evaluate(&mut tape, store, x, active).image?;
+    let chosen = tape.persistent(store, ledger.chosen);
+    let image = model.align(&mut tape, store, x, chosen, active)?;
     tape.output(image);
     Some(Program::new(&tape))
 }

@@ -146,8 +146,9 @@ fn finish(
         let count = members.len().min(SHOWN);
         shown.push((0..count).map(|i| members[i * (members.len() - 1) / (count.max(2) - 1)]).collect::<Vec<_>>());
     }
-    let images: Vec<usize> = shown.iter().flatten().copied().collect();
-    let aligned = trainer.align(&images, &evaluation.assignments)?;
+    let images: Vec<u32> = shown.iter().flatten().map(|&i| i as u32).collect();
+    let chosen: Vec<u32> = shown.iter().flatten().map(|&i| evaluation.assignments[i]).collect();
+    let aligned = trainer.align(&images, &chosen)?;
     let prototypes = trainer.prototypes()?;
     let (peak_memory, seconds) = (trainer.peak_memory(), start.elapsed().as_secs_f64());
     Ok(Finished { evaluation, prototypes, shown, aligned, peak_memory, seconds })

@@ -20,25 +20,38 @@ pub struct RunFolder {
     previous: Option<Vec<u32>>,
 }
 
-/// The first free folder among runs/`dataset`/`mmdd`_`tag`, `mmdd`_`tag`_2, ...
-pub fn default_folder(runs: &Path, dataset: &str, tag: &str) -> PathBuf {
-    let now = time::OffsetDateTime::now_utc();
-    let day = format!("{:02}{:02}_{tag}", u8::from(now.month()), now.day());
-    let folder = |n: usize| {
-        let name = if n == 1 { day.clone() } else { format!("{day}_{n}") };
-        runs.join(dataset).join(name)
-    };
-    (1..).map(folder).find(|f| !f.exists()).expect("some number is free")
-}
-
 impl RunFolder {
-    /// Makes the folder, which must be new or empty, and the tables with their headings.
+    /// Takes the folder `path`, which must be new or empty.
     pub fn create(path: &Path, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
         let failed = |source| TrainError::File { action: "create", path: path.to_path_buf(), source };
         std::fs::create_dir_all(path).map_err(failed)?;
         if std::fs::read_dir(path).map_err(failed)?.next().is_some() {
             return Err(TrainError::FolderTaken(path.to_path_buf()));
         }
+        Self::start(path, config, set)
+    }
+
+    /// Takes the first free folder among `runs`/dataset/`mmdd`_`tag`, `mmdd`_`tag`_2, ... Runs that start at the same
+    /// time get different ones.
+    pub fn create_in(runs: &Path, tag: &str, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
+        let now = time::OffsetDateTime::now_utc();
+        let day = format!("{:02}{:02}_{tag}", u8::from(now.month()), now.day());
+        let parent = runs.join(&config.dataset);
+        let failed = |path: &Path, source| TrainError::File { action: "create", path: path.to_path_buf(), source };
+        std::fs::create_dir_all(&parent).map_err(|e| failed(&parent, e))?;
+        let mut number = 1;
+        loop {
+            let path = parent.join(if number == 1 { day.clone() } else { format!("{day}_{number}") });
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Self::start(&path, config, set),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(failed(&path, e)),
+            }
+        }
+    }
+
+    /// Writes the configuration and the headings of the tables.
+    fn start(path: &Path, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
         let folder = RunFolder { path: path.to_path_buf(), previous: None };
         folder.write("config.toml", config.to_toml().as_bytes())?;
         let shares: String = (0..config.clusters).fold(String::new(), |mut s, k| {

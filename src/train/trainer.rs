@@ -15,6 +15,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Time of the steps between two looks at the losses.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Streams of the seed, so that one use of randomness does not disturb another.
 #[derive(Clone, Copy)]
@@ -179,8 +183,8 @@ impl<'a> Trainer<'a> {
         self.write_schedule(lr, self.model.groups(plans.active).len())?;
 
         let (total, full) = (self.steps(), self.set.len() / self.config.batch_size);
-        // A GPU is left to itself for a few steps; on the CPU every step can be shown.
-        let burst = if self.engine.kind() == "gpu" { 8 } else { 1 };
+        // Steps between two looks at the losses: as many as take a tenth of a second.
+        let mut burst = 1;
         let mut epoch =
             Epoch { losses: Vec::new(), loss: 0.0, shares: vec![0.0; self.config.clusters], restarts: Vec::new() };
         let mut won = vec![0u32; self.config.clusters];
@@ -191,10 +195,12 @@ impl<'a> Trainer<'a> {
                 Some(last) if done >= full => (last, 1),
                 _ => (plans.train, until_check.min(burst).min(full - done)),
             };
+            let start = Instant::now();
             self.engine.run(plan, count)?;
+            self.read_losses(&mut epoch.losses, done + count, lr)?;
+            burst = if start.elapsed() < LOOK { 2 * count } else { (count / 2).max(1) };
             done += count;
             self.since_check += count;
-            epoch.losses = self.read_losses(done, lr)?;
             if self.since_check >= self.config.check_cluster_interval {
                 self.since_check = 0;
                 let restart = self.check_clusters(&mut won)?;
@@ -224,23 +230,38 @@ impl<'a> Trainer<'a> {
         }
         let assignments = self.engine.read_u32(&self.store[self.ledger.winners])?;
         let distances = self.engine.read_f32(&self.store[self.ledger.minima])?;
-        Ok(Evaluation::new(self.set, assignments, distances, self.config.clusters)?)
+        let evaluation = Evaluation::new(self.set, assignments, distances, self.config.clusters)?;
+        if !evaluation.loss.is_finite() {
+            // The last update of the epoch did it: no training step has seen its loss.
+            let (loss, step, epoch) = (evaluation.loss, self.steps(), self.epoch);
+            let lr = schedule::learning_rate(&self.config, epoch.saturating_sub(1));
+            return Err(TrainError::Diverged { loss, step, epoch, lr });
+        }
+        Ok(evaluation)
     }
 
-    /// The winning prototype of each of the given images, transformed for it: [n,C,H,W]. `assignments` are all images'.
-    pub fn align(&mut self, images: &[usize], assignments: &[u32]) -> Result<Vec<f32>, TrainError> {
-        let program = alignment_step(&self.model, &self.store, &self.ledger, images.len().max(1), self.active);
-        let Some(program) = program.filter(|_| !images.is_empty()) else {
+    /// Prototype `chosen[i]` transformed for image `images[i]`, for all i: [n,C,H,W].
+    pub fn align(&mut self, images: &[u32], chosen: &[u32]) -> Result<Vec<f32>, TrainError> {
+        let item = self.set.image_bytes();
+        let Some(program) = alignment_step(&self.model, &self.store, &self.ledger, self.active) else {
             let prototypes = self.prototypes()?;
-            let item = self.set.image_bytes();
-            let of = |&i: &usize| prototypes[assignments[i] as usize * item..][..item].to_vec();
-            return Ok(images.iter().flat_map(of).collect());
+            let of = |&k: &u32| prototypes[k as usize * item..][..item].to_vec();
+            return Ok(chosen.iter().flat_map(of).collect());
         };
         self.plans = None;
         let plan = self.engine.load(&[program])?[0];
-        self.restart_clock(&images.iter().map(|&i| i as u32).collect::<Vec<_>>())?;
-        self.engine.run(plan, 1)?;
-        Ok(bytemuck::pod_collect_to_vec(&self.engine.read_output(plan, 0)?))
+        self.peak = self.peak.max(self.engine.memory());
+        let batch = self.store[self.ledger.chosen].shape.len();
+        let mut aligned = Vec::new();
+        for (images, chosen) in images.chunks(batch).zip(chosen.chunks(batch)) {
+            self.restart_clock(images)?;
+            self.engine.write_u32(&self.store[self.ledger.chosen], chosen)?;
+            self.engine.run(plan, 1)?;
+            let pixels: Vec<f32> = bytemuck::pod_collect_to_vec(&self.engine.read_output(plan, 0)?);
+            // What a last short batch leaves over shows whatever was there before.
+            aligned.extend_from_slice(&pixels[..images.len() * item]);
+        }
+        Ok(aligned)
     }
 
     /// Loads the plans of a stage, unless they are there already.
@@ -290,13 +311,17 @@ impl<'a> Trainer<'a> {
         self.engine.write_f32(tensor, &rows)
     }
 
-    /// Losses of the epoch's first `done` steps.
-    fn read_losses(&mut self, done: usize, lr: f64) -> Result<Vec<f32>, TrainError> {
-        let mut losses = self.engine.read_f32(&self.store[self.ledger.history])?;
-        losses.truncate(done);
-        match losses.iter().position(|l| !l.is_finite()) {
-            Some(at) => Err(TrainError::Diverged { loss: losses[at], step: at + 1, epoch: self.epoch + 1, lr }),
-            None => Ok(losses),
+    /// Adds the losses of the steps up to `done` to those known.
+    fn read_losses(&mut self, losses: &mut Vec<f32>, done: usize, lr: f64) -> Result<(), TrainError> {
+        let (history, known) = (&self.store[self.ledger.history], losses.len());
+        let bytes = self.engine.read(history.arena, 4 * (history.offset + known), 4 * (done - known))?;
+        losses.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes));
+        match losses[known..].iter().position(|l| !l.is_finite()) {
+            Some(at) => {
+                let step = known + at;
+                Err(TrainError::Diverged { loss: f64::from(losses[step]), step: step + 1, epoch: self.epoch + 1, lr })
+            }
+            None => Ok(()),
         }
     }
 

@@ -43,6 +43,26 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
 }
 
 impl Call {
+    /// Bytes moved when every element that is needed is read once and every result written once.
+    pub fn bytes(&self) -> u64 {
+        let elements = |o: &super::program::Operand| o.shape.len() as u64;
+        let (inputs, outputs): (Vec<u64>, Vec<u64>) =
+            (self.inputs.iter().map(elements).collect(), self.outputs.iter().map(elements).collect());
+        match self.op {
+            // A byte read for each number written, and the order and clock of the batch.
+            Op::GatherImages => 5 * outputs[0] + 4 * self.outputs[0].shape.0[0] as u64 + 4,
+            // Of tensors over the whole epoch only the rows of this step are touched.
+            Op::StoreRows => 8 * inputs[0] + 4,
+            Op::Record => 12,
+            Op::Count => 12 * inputs[0],
+            Op::Adam { .. } => 4 * (inputs[0] + 2 * outputs.iter().sum::<u64>()) + 12,
+            _ => {
+                let times = if self.op.updates() { 2 } else { 1 };
+                4 * (inputs.iter().sum::<u64>() + times * outputs.iter().sum::<u64>())
+            }
+        }
+    }
+
     /// Floating-point operations of a call; a multiply-add counts two, a transcendental one.
     pub fn flops(&self) -> u64 {
         let call = self;

@@ -94,6 +94,16 @@ pub fn cases() -> Vec<Case> {
         b.out("y", y);
     }));
     all.push(Case::new("reshape: one tensor under three shapes", aliases));
+    all.push(Case::new("reshape: one result as two feature maps", |b| {
+        let (x, y) = (b.normal([12, 6]), b.normal([12, 6]));
+        b.wrt(x);
+        let sum = b.tape.add(x, y);
+        for map in [[3, 4, 2, 3], [3, 2, 4, 3]] {
+            let map = b.tape.reshape(sum, map);
+            let mean = b.tape.global_avg_pool(map);
+            b.out("mean", mean);
+        }
+    }));
     all.push(Case::new("a chain that reuses memory", chain));
     all.push(
         Case::new("residual blocks and a head", encoder).no_differences("hundreds of ReLUs, some near their kinks"),
