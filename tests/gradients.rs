@@ -171,6 +171,7 @@ fn every_adjoint_is_differenced_in_every_mode() {
         "shortcut_grad",
         "global_avg_pool_grad",
         "affine_grid_grad",
+        "color_grad_image",
         "min_row_grad",
         "sum_grad",
     ] {
@@ -196,6 +197,7 @@ fn every_adjoint_is_differenced_in_every_mode() {
             });
             has(format!("grid_sample_grad_image {padding:?}"), &|op| *op == Op::GridSampleGradImage(padding));
         }
+        has(format!("color_grad_beta {rows:?}"), &|op| *op == Op::ColorGradBeta(rows));
         if rows != Rows::Own {
             has(format!("sum_rows {rows:?}"), &|op| *op == Op::SumRows(rows));
         }

@@ -154,6 +154,9 @@ impl Lowering<'_> {
                 let image = images(input(0));
                 grid_sample_grad_grid::kernel(image, images(input(2)), source(image, padding), rows)
             }
+            Op::Color(rows) => color::kernel(images(input(0)), rows),
+            Op::ColorGradImage => color_grad_image::kernel(images(output)),
+            Op::ColorGradBeta(rows) => color_grad_beta::kernel(images(input(0)), rows),
             Op::SumRows(rows) => {
                 let n = item(output);
                 sum_rows::kernel(input(0).len() / n, output.len() / n, n, rows)

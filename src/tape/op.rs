@@ -131,6 +131,12 @@ pub enum Op {
     GridSampleGradImage(Padding),
     /// image [S,C,Hs,Ws], grid [R,H,W,2], dy [R,C,H,W] (, index [R]) -> dgrid [R,H,W,2].
     GridSampleGradGrid(Padding, Rows),
+    /// image [S,C,H,W], beta [R,2C] as [R,C,2] = (w,o) (, index [R]) -> y [R,C,H,W] = (1+w) image + o.
+    Color(Rows),
+    /// beta [R,2C], dy [R,C,H,W] -> dimage [R,C,H,W], one image per row.
+    ColorGradImage,
+    /// image [S,C,H,W], dy [R,C,H,W] (, index [R]) -> dbeta [R,2C].
+    ColorGradBeta(Rows),
     /// x [R,n] (, index [R]) -> y [S,n], y[s] = sum of the rows that use s, in ascending order.
     SumRows(Rows),
     /// x [B,n], t [S,n] (, weights [n]) (, index [R]) -> d [B,J], R = B J rows: d[b,j] = mean over n of weights (x[b] - t[row])^2.
@@ -219,6 +225,9 @@ impl Op {
             Op::GridSample(..) => "grid_sample",
             Op::GridSampleGradImage(_) => "grid_sample_grad_image",
             Op::GridSampleGradGrid(..) => "grid_sample_grad_grid",
+            Op::Color(_) => "color",
+            Op::ColorGradImage => "color_grad_image",
+            Op::ColorGradBeta(_) => "color_grad_beta",
             Op::SumRows(_) => "sum_rows",
             Op::SquaredDistance { .. } => "squared_distance",
             Op::SquaredDistanceGrad { .. } => "squared_distance_grad",

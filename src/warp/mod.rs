@@ -1,9 +1,11 @@
 //! Transformations of prototypes and sequences of them.
 
 mod affine;
+mod color;
 mod sequence;
 
 pub use affine::Affine;
+pub use color::Color;
 pub use sequence::{Module, Sequence, SequenceError};
 
 use crate::tape::{Padding, Rows, Tape, Var};

@@ -1,23 +1,26 @@
 //! Sequences of transformations as users write them.
 
-use super::{Affine, Transformation};
+use super::{Affine, Color, Transformation};
 use std::fmt;
 use std::str::FromStr;
 
 /// A transformation that takes part in sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
+    /// Scale and offset of each channel.
+    Color,
     /// Affine maps.
     Affine,
 }
 
 impl Module {
     /// All of them.
-    pub const ALL: [Module; 1] = [Module::Affine];
+    pub const ALL: [Module; 2] = [Module::Color, Module::Affine];
 
     /// What it does.
     pub fn transformation(self) -> &'static dyn Transformation {
         match self {
+            Module::Color => &Color,
             Module::Affine => &Affine,
         }
     }

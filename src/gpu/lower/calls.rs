@@ -207,6 +207,26 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             let launch = launch.param("source_height", sh).param("source_width", sw).param("low_bits", low_bits);
             launch.read_all(ins).write_all(outs).groups(lowered, folded(planes * bands));
         }
+        Op::Color(rows) | Op::ColorGradBeta(rows) => {
+            let [c, h, w] = ins[0].shape.tail();
+            let launch = launch.rows(rows);
+            if matches!(call.op, Op::Color(_)) {
+                let n = len(&outs[0]);
+                let launch = launch.param("n", n).param("pixels", h * w).param("channels", c);
+                let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..2]);
+                launch.read_optional(ins.get(2)).write_all(outs).invocations(lowered, n, 256);
+            } else {
+                let planes = len(&outs[0]) / 2;
+                let launch = launch.param("planes", planes).param("pixels", h * w).param("channels", c);
+                let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..2]);
+                launch.read_optional(ins.get(2)).write_all(outs).groups(lowered, folded(planes));
+            }
+        }
+        Op::ColorGradImage => {
+            let ([h, w], n) = (outs[0].shape.tail(), len(&outs[0]));
+            let launch = launch.param("n", n).param("pixels", h * w).read_all(ins).write_all(outs);
+            launch.invocations(lowered, n, 256);
+        }
         Op::SumRows(rows) => {
             let (from, to) = (len(&ins[0]), len(&outs[0]));
             // Summing every S-th row over S shared rows is summing whole groups of S rows.

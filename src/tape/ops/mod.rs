@@ -1,6 +1,7 @@
 //! The op table: one file per family, each with shape rules (the recording methods), adjoints and costs.
 
 mod bookkeeping;
+mod color;
 mod conv;
 mod distance;
 mod elementwise;
@@ -33,6 +34,7 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
         Op::Shortcut { .. } | Op::GlobalAvgPool => pool::adjoint(tape, node, input, dy),
         Op::Linear(_) => linear::adjoint(tape, node, input, dy),
         Op::AffineGrid | Op::GridSample(..) => sample::adjoint(tape, node, input, dy),
+        Op::Color(_) => color::adjoint(tape, node, input, dy),
         Op::SquaredDistance { .. } | Op::MinRow => distance::adjoint(tape, node, input, dy),
         _ => None,
     };
@@ -59,6 +61,9 @@ impl Call {
             Op::GridSample(..) => 8 * out + 12 * call.inputs[1].shape.len() as u64 / 2,
             Op::GridSampleGradImage(_) => 8 * call.inputs[1].shape.len() as u64,
             Op::GridSampleGradGrid(..) => 12 * call.inputs[2].shape.len() as u64,
+            Op::Color(_) => 2 * out,
+            Op::ColorGradImage => out,
+            Op::ColorGradBeta(_) => 3 * call.inputs[1].shape.len() as u64,
             Op::SquaredDistance { .. } => {
                 3 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64
             }

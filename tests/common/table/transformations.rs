@@ -1,0 +1,37 @@
+//! Transformations other than affine maps.
+
+use super::Case;
+use super::rows::index;
+use proteus::tape::Rows;
+
+/// How rows find their image, with R and S.
+const ROWS: [(Rows, usize, usize); 5] =
+    [(Rows::Own, 3, 3), (Rows::Each, 5, 1), (Rows::Each, 6, 3), (Rows::Selected, 5, 4), (Rows::Selected, 1, 3)];
+
+pub fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    color(&mut all);
+    all
+}
+
+fn color(all: &mut Vec<Case>) {
+    for (rows, r, s) in ROWS {
+        for [c, h, w] in [[1, 1, 1], [3, 13, 5], [1, 28, 28]] {
+            all.push(Case::new(format!("color {rows:?} R {r} S {s} [{c}, {h}, {w}]"), move |b| {
+                let (image, beta) = (b.normal([s, c, h, w]), b.draw([r, 2 * c], |rng| 0.5 * rng.normal()));
+                let index = index(b, rows, r, s);
+                b.wrt(image);
+                b.wrt(beta);
+                let y = b.tape.color(image, beta, rows, index);
+                b.out("y", y);
+            }));
+        }
+    }
+    all.push(Case::new("color Each over rows in two dimensions", |b| {
+        let (image, beta) = (b.normal([3, 2, 7, 5]), b.normal([4, 3, 4]));
+        b.wrt(image);
+        b.wrt(beta);
+        let y = b.tape.color(image, beta, Rows::Each, None);
+        b.out("y", y);
+    }));
+}
