@@ -1,8 +1,8 @@
 //! Layers and warps against vectors of the published implementation, on both engines.
 //!
 //! The vectors are in `tests/golden`, or in the folder that PROTEUS_GOLDEN names. `--nocapture` shows the agreement of
-//! every tensor. Not compared, because their transformations and encoder are still to be written: morpho, projective, tps
-//! and train vectors, and ResNet-18.
+//! every tensor. Not compared, because their transformations and encoder are still to be written: morpho, tps and
+//! train vectors, and ResNet-18.
 
 mod golden_support;
 
@@ -17,13 +17,14 @@ use proteus::gpu::GpuEngine;
 use proteus::model::gaussian_weights;
 use proteus::nn::{Declare, Encoder, EncoderKind, Init, Mode};
 use proteus::tape::{Arena, Engine, EngineError, Padding, PersistentId, PlanId, Program, Store, Tape};
-use proteus::warp::{Affine, Color, Source, Transformation};
+use proteus::warp::{Affine, Color, Projective, Source, Transformation};
 
 // | vectors | tensors                | float32 PyTorch | allowed | why                                               |
 // |---------|------------------------|-----------------|---------|---------------------------------------------------|
 // | affine  | y                      | 3e-6            | 3e-5    | coordinates are rounded before they are sampled   |
 // | affine  | grad_x, grad_beta      | 3e-6            | 3e-5    | sums over all pixels of products of the above     |
 // | color   | y, grad_x, grad_beta   | 3e-6            | 3e-5    | as above                                          |
+// | projective | y, grad_x, grad_beta | 3e-6           | 3e-5    | as affine                                         |
 // | encoder | y_train, y_eval        | 1e-6            | 1e-5    | the final average evens out the errors of pixels  |
 // | encoder | grad_x                 | 4e-6            | 4e-5    | errors of 19 to 31 normalisations, not averaged   |
 // | encoder | digest.after           | 1e-6            | 1e-5    | averages of the forward pass, as y_train is       |
@@ -33,6 +34,7 @@ use proteus::warp::{Affine, Color, Source, Transformation};
 const AFFINE_Y: Tolerance = Tolerance { pytorch: 3e-6 };
 const AFFINE_GRAD: Tolerance = Tolerance { pytorch: 3e-6 };
 const COLOR: Tolerance = Tolerance { pytorch: 3e-6 };
+const PROJECTIVE: Tolerance = Tolerance { pytorch: 3e-6 };
 const ENCODER_Y: Tolerance = Tolerance { pytorch: 1e-6 };
 const ENCODER_GRAD_X: Tolerance = Tolerance { pytorch: 4e-6 };
 const ENCODER_AFTER: Tolerance = Tolerance { pytorch: 1e-6 };
@@ -95,6 +97,26 @@ macro_rules! compare_on {
             #[test]
             fn color_c3() {
                 super::test($make, "color_c3", super::color);
+            }
+
+            #[test]
+            fn projective_border_c1() {
+                super::test($make, "projective_border_c1", super::projective);
+            }
+
+            #[test]
+            fn projective_border_c3() {
+                super::test($make, "projective_border_c3", super::projective);
+            }
+
+            #[test]
+            fn projective_zeros_c1() {
+                super::test($make, "projective_zeros_c1", super::projective);
+            }
+
+            #[test]
+            fn projective_zeros_c3() {
+                super::test($make, "projective_zeros_c3", super::projective);
             }
 
             #[test]
@@ -227,6 +249,13 @@ fn color() -> Case {
     Case {
         compute: |vectors, engine| transform(vectors, engine, &Color),
         compare: |vectors, results| compare_transformed(vectors, results, COLOR, COLOR),
+    }
+}
+
+fn projective() -> Case {
+    Case {
+        compute: |vectors, engine| transform(vectors, engine, &Projective),
+        compare: |vectors, results| compare_transformed(vectors, results, PROJECTIVE, PROJECTIVE),
     }
 }
 

@@ -113,6 +113,8 @@ const ALL_OPS: &[&str] = &[
     "linear_grad_weight",
     "affine_grid",
     "affine_grid_grad",
+    "projective_grid",
+    "projective_grid_grad",
     "grid_sample",
     "grid_sample_grad_image",
     "grid_sample_grad_grid",

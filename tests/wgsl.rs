@@ -145,11 +145,13 @@ fn transformations(rows: Rows) -> Program {
     };
     let index = (rows == Rows::Selected).then(|| r.tensor([batch], Arena::Control).0);
     let (prototypes, p1) = r.parameter([s, 2, size, size]);
-    let (color, p2) = r.parameter([own, 4]);
+    let ((color, p2), (projective, p3)) = (r.parameter([own, 4]), r.parameter([own, 9]));
     let y = r.tape.color(prototypes, color, rows, index);
+    let grid = r.tape.projective_grid(projective, size, size);
+    let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
     let d = r.tape.squared_distance(x, y, None, Rows::Own, None);
     let loss = r.tape.mean(d);
-    r.train(loss, &[p1, p2], clock)
+    r.train(loss, &[p1, p2, p3], clock)
 }
 
 /// A tensor that is computed straight into one place and copied to another.

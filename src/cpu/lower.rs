@@ -142,6 +142,14 @@ impl Lowering<'_> {
                 let [h, w, _] = input(0).tail();
                 affine_grid_grad::kernel(h, w)
             }
+            Op::ProjectiveGrid => {
+                let [h, w, _] = output.tail();
+                projective_grid::kernel(h, w)
+            }
+            Op::ProjectiveGridGrad => {
+                let [h, w, _] = input(1).tail();
+                projective_grid_grad::kernel(h, w)
+            }
             Op::GridSample(padding, rows) => {
                 let image = images(input(0));
                 grid_sample::kernel(image, images(output), source(image, padding), rows)

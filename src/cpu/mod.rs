@@ -39,6 +39,8 @@ mod lower;
 mod memory;
 mod min_row;
 mod min_row_grad;
+mod projective_grid;
+mod projective_grid_grad;
 mod record;
 mod relu;
 mod relu_grad;

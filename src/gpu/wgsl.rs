@@ -49,6 +49,8 @@ kernels![
     "linear_grad_weight",
     "min_row",
     "min_row_grad",
+    "projective_grid",
+    "projective_grid_grad",
     "record",
     "relu",
     "relu_grad",
@@ -63,7 +65,7 @@ kernels![
     "sum_rows",
 ];
 
-shared!["bilinear", "rows", "workgroup_sum"];
+shared!["bilinear", "homography", "rows", "workgroup_sum"];
 
 /// The directive that stands for a shared file, on a line of its own.
 const IMPORT: &str = "//#import ";

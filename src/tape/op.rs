@@ -125,6 +125,11 @@ pub enum Op {
     AffineGrid,
     /// dgrid [R,H,W,2] -> dbeta [R,6].
     AffineGridGrad,
+    /// beta [R,9] -> grid [R,H,W,2] = (x,y)/w, (x,y,w) = H (u,v,1), H = identity + beta as a 3x3 matrix, (u,v) the pixel
+    /// centres as in `AffineGrid`. Where w is no more than 1e-8 from zero it counts as 1.
+    ProjectiveGrid,
+    /// beta [R,9], dgrid [R,H,W,2] -> dbeta [R,9].
+    ProjectiveGridGrad,
     /// image [S,C,Hs,Ws], grid [R,H,W,2] (, index [R]) -> y [R,C,H,W], bilinear, positions ((g+1) size - 1)/2.
     GridSample(Padding, Rows),
     /// grid [R,H,W,2], dy [R,C,H,W] -> dimage [R,C,Hs,Ws], one image per row; `SumRows` brings shared images together.
@@ -222,6 +227,8 @@ impl Op {
             Op::LinearGradWeight(_) => "linear_grad_weight",
             Op::AffineGrid => "affine_grid",
             Op::AffineGridGrad => "affine_grid_grad",
+            Op::ProjectiveGrid => "projective_grid",
+            Op::ProjectiveGridGrad => "projective_grid_grad",
             Op::GridSample(..) => "grid_sample",
             Op::GridSampleGradImage(_) => "grid_sample_grad_image",
             Op::GridSampleGradGrid(..) => "grid_sample_grad_grid",

@@ -2,10 +2,12 @@
 
 mod affine;
 mod color;
+mod projective;
 mod sequence;
 
 pub use affine::Affine;
 pub use color::Color;
+pub use projective::Projective;
 pub use sequence::{Module, Sequence, SequenceError};
 
 use crate::tape::{Padding, Rows, Tape, Var};

@@ -1,6 +1,6 @@
 //! Sequences of transformations as users write them.
 
-use super::{Affine, Color, Transformation};
+use super::{Affine, Color, Projective, Transformation};
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,17 +11,29 @@ pub enum Module {
     Color,
     /// Affine maps.
     Affine,
+    /// Projective maps.
+    Projective,
 }
 
 impl Module {
     /// All of them.
-    pub const ALL: [Module; 2] = [Module::Color, Module::Affine];
+    pub const ALL: [Module; 3] = [Module::Color, Module::Affine, Module::Projective];
 
     /// What it does.
     pub fn transformation(self) -> &'static dyn Transformation {
         match self {
             Module::Color => &Color,
             Module::Affine => &Affine,
+            Module::Projective => &Projective,
+        }
+    }
+
+    /// What it may be called in sequences; three letters or more of a name will do.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Module::Color => &["color"],
+            Module::Affine => &["affine"],
+            Module::Projective => &["projective", "homography"],
         }
     }
 }
@@ -57,10 +69,8 @@ impl FromStr for Sequence {
             return Err(SequenceError::NoIdentity(text.into()));
         }
         let module = |name: &str| {
-            let known = Module::ALL.into_iter().find(|m| {
-                let full = m.transformation().name();
-                name == full || (name.len() >= 3 && full.starts_with(name))
-            });
+            let called = |m: &Module| m.names().iter().any(|full| name.len() >= 3 && full.starts_with(name));
+            let known = Module::ALL.into_iter().find(called);
             known.ok_or_else(|| SequenceError::Unknown { module: name.into(), sequence: text.into() })
         };
         names.map(module).collect::<Result<_, _>>().map(Sequence)
@@ -85,6 +95,8 @@ mod tests {
             assert_eq!(sequence.0, [Module::Affine], "{text}");
             assert_eq!(sequence.to_string(), "identity affine");
         }
+        let sequence: Sequence = "id_col_proj_homography".parse().expect("short and other names");
+        assert_eq!(sequence.to_string(), "identity color projective projective");
         assert_eq!("identity".parse::<Sequence>(), Ok(Sequence(vec![])));
         assert!(matches!("affine".parse::<Sequence>(), Err(SequenceError::NoIdentity(_))));
         let unknown = "identity afine".parse::<Sequence>().expect_err("a misspelling");

@@ -170,15 +170,15 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             let launch = launch.read_all(&ins[..2]).read_optional(ins.get(2)).write_all(outs);
             launch.invocations(lowered, n, 64);
         }
-        Op::AffineGrid => {
+        Op::AffineGrid | Op::ProjectiveGrid => {
             let [h, w, _] = outs[0].shape.tail();
             let n = len(&outs[0]) / 2;
             let launch = launch.param("n", n).param("height", h).param("width", w).read_all(ins).write_all(outs);
             launch.invocations(lowered, n, 256);
         }
-        Op::AffineGridGrad => {
-            let [h, w, _] = ins[0].shape.tail();
-            let rows = ins[0].shape.rows(3);
+        Op::AffineGridGrad | Op::ProjectiveGridGrad => {
+            let dgrid = &ins[ins.len() - 1].shape;
+            let ([h, w, _], rows) = (dgrid.tail(), dgrid.rows(3));
             let launch = launch.param("rows", rows).param("height", h).param("width", w).read_all(ins).write_all(outs);
             launch.groups(lowered, folded(rows));
         }

@@ -1,5 +1,6 @@
 //! Transformations of the reference other than affine maps.
 
+use super::warp::centre;
 use super::{Args, Data};
 use proteus::tape::Op;
 
@@ -31,6 +32,36 @@ pub fn evaluate(args: &Args) -> Option<Vec<Data>> {
             }
             one(dbeta)
         }
+        Op::ProjectiveGrid => {
+            let ([h, w, _], mut grid) = (args.out_dims(0), args.zeros(0));
+            for (point, xy) in grid.chunks_mut(2).enumerate() {
+                let (x, w) = homography(&args.real(0)[9 * (point / (h * w))..], centre(point % (h * w), h, w));
+                xy.copy_from_slice(&x.map(|x| x / w.unwrap_or(1.0)));
+            }
+            one(grid)
+        }
+        Op::ProjectiveGridGrad => {
+            let ([h, w, _], mut dbeta) = (args.dims(1), args.zeros(0));
+            for (point, g) in args.real(1).chunks(2).enumerate() {
+                let (r, at) = (point / (h * w), centre(point % (h * w), h, w));
+                let (x, w) = homography(&args.real(0)[9 * r..], at);
+                // d (x / w) = dx / w - x dw / w^2.
+                let dw = w.map_or(0.0, |w| -(g[0] * x[0] + g[1] * x[1]) / (w * w));
+                let w = w.unwrap_or(1.0);
+                for (row, d) in [g[0] / w, g[1] / w, dw].into_iter().enumerate() {
+                    for (column, factor) in [at.0, at.1, 1.0].into_iter().enumerate() {
+                        dbeta[9 * r + 3 * row + column] += d * factor;
+                    }
+                }
+            }
+            one(dbeta)
+        }
         _ => return None,
     })
+}
+
+/// (x, y) and w of (identity + beta) (u, v, 1); w is `None` where it counts as the constant 1.
+fn homography(beta: &[f64], (u, v): (f64, f64)) -> ([f64; 2], Option<f64>) {
+    let row = |k: usize| beta[3 * k] * u + beta[3 * k + 1] * v + beta[3 * k + 2] + [u, v, 1.0][k];
+    ([row(0), row(1)], Some(row(2)).filter(|w| w.abs() > 1e-8))
 }

@@ -11,6 +11,7 @@ const ROWS: [(Rows, usize, usize); 5] =
 pub fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     color(&mut all);
+    projective(&mut all);
     all
 }
 
@@ -34,4 +35,25 @@ fn color(all: &mut Vec<Case>) {
         let y = b.tape.color(image, beta, Rows::Each, None);
         b.out("y", y);
     }));
+}
+
+fn projective(all: &mut Vec<Case>) {
+    for [r, h, w] in [[1, 1, 1], [3, 7, 7], [5, 13, 28], [1, 28, 28], [10, 5, 3]] {
+        all.push(Case::new(format!("projective_grid {r} of {h}x{w}"), move |b| {
+            let beta = b.draw([r, 9], |rng| rng.uniform(-0.2, 0.2));
+            b.wrt(beta);
+            let grid = b.tape.projective_grid(beta, h, w);
+            b.out("grid", grid);
+        }));
+    }
+    // w = 1 + 8 u is zero in the fourth column, exactly.
+    all.push(
+        Case::new("projective_grid with a column on the horizon", |b| {
+            let beta = b.real([1, 9], &[0.1, 0.2, -0.3, 0.2, -0.1, 0.4, 8.0, 0.0, 0.0]);
+            b.wrt(beta);
+            let grid = b.tape.projective_grid(beta, 4, 8);
+            b.out("grid", grid);
+        })
+        .no_differences("a pole on the horizon"),
+    );
 }
