@@ -1,7 +1,7 @@
 //! Layers and warps against vectors of the published implementation, on both engines.
 //!
 //! The vectors are in `tests/golden`, or in the folder that PROTEUS_GOLDEN names. `--nocapture` shows the agreement of
-//! every tensor. Not compared, because their transformations and encoder are still to be written: morpho, tps and
+//! every tensor. Not compared, because their transformations and encoder are still to be written: morpho and
 //! train vectors, and ResNet-18.
 
 mod golden_support;
@@ -16,8 +16,8 @@ use proteus::cpu::{self, CpuEngine, Isa};
 use proteus::gpu::GpuEngine;
 use proteus::model::gaussian_weights;
 use proteus::nn::{Declare, Encoder, EncoderKind, Init, Mode};
-use proteus::tape::{Arena, Engine, EngineError, Padding, PersistentId, PlanId, Program, Store, Tape};
-use proteus::warp::{Affine, Color, Projective, Source, Transformation};
+use proteus::tape::{Arena, Engine, EngineError, Padding, PersistentId, PlanId, Program, Store, Tape, Var};
+use proteus::warp::{Affine, Color, Constant, Projective, Source, Tps, Transformation};
 
 // | vectors | tensors                | float32 PyTorch | allowed | why                                               |
 // |---------|------------------------|-----------------|---------|---------------------------------------------------|
@@ -25,6 +25,8 @@ use proteus::warp::{Affine, Color, Projective, Source, Transformation};
 // | affine  | grad_x, grad_beta      | 3e-6            | 3e-5    | sums over all pixels of products of the above     |
 // | color   | y, grad_x, grad_beta   | 3e-6            | 3e-5    | as above                                          |
 // | projective | y, grad_x, grad_beta | 3e-6           | 3e-5    | as affine                                         |
+// | tps     | y                      | 2e-5            | 2e-4    | as affine, after a sum over the control points    |
+// | tps     | grad_x, grad_beta      | 5e-5            | 5e-4    | as above                                          |
 // | encoder | y_train, y_eval        | 1e-6            | 1e-5    | the final average evens out the errors of pixels  |
 // | encoder | grad_x                 | 4e-6            | 4e-5    | errors of 19 to 31 normalisations, not averaged   |
 // | encoder | digest.after           | 1e-6            | 1e-5    | averages of the forward pass, as y_train is       |
@@ -35,6 +37,8 @@ const AFFINE_Y: Tolerance = Tolerance { pytorch: 3e-6 };
 const AFFINE_GRAD: Tolerance = Tolerance { pytorch: 3e-6 };
 const COLOR: Tolerance = Tolerance { pytorch: 3e-6 };
 const PROJECTIVE: Tolerance = Tolerance { pytorch: 3e-6 };
+const TPS_Y: Tolerance = Tolerance { pytorch: 2e-5 };
+const TPS_GRAD: Tolerance = Tolerance { pytorch: 5e-5 };
 const ENCODER_Y: Tolerance = Tolerance { pytorch: 1e-6 };
 const ENCODER_GRAD_X: Tolerance = Tolerance { pytorch: 4e-6 };
 const ENCODER_AFTER: Tolerance = Tolerance { pytorch: 1e-6 };
@@ -117,6 +121,31 @@ macro_rules! compare_on {
             #[test]
             fn projective_zeros_c3() {
                 super::test($make, "projective_zeros_c3", super::projective);
+            }
+
+            #[test]
+            fn tps_border_c1() {
+                super::test($make, "tps_border_c1", super::tps);
+            }
+
+            #[test]
+            fn tps_border_c3() {
+                super::test($make, "tps_border_c3", super::tps);
+            }
+
+            #[test]
+            fn tps_zeros_c1() {
+                super::test($make, "tps_zeros_c1", super::tps);
+            }
+
+            #[test]
+            fn tps_zeros_c3() {
+                super::test($make, "tps_zeros_c3", super::tps);
+            }
+
+            #[test]
+            fn tps_grid5() {
+                super::test($make, "tps_grid5", super::tps);
             }
 
             #[test]
@@ -211,9 +240,14 @@ fn transform(
     for name in names {
         ids.push(input(&mut store, vectors, name)?);
     }
+    let [.., height, width] = store[ids[0]].shape.0[..] else { return Err("x is no image".into()) };
+    let constants = transformation.constants(height, width);
+    let declare = |c: &Constant| store.add(c.name, c.shape.clone(), Arena::Constants);
+    let constant_ids: Vec<PersistentId> = constants.iter().map(declare).collect();
     let mut tape = Tape::new();
     let [x, beta, grad_y] = [0, 1, 2].map(|i| tape.persistent(&store, ids[i]));
-    let y = transformation.apply(&mut tape, Source::own(x), beta, padding);
+    let constant_vars: Vec<Var> = constant_ids.iter().map(|&id| tape.persistent(&store, id)).collect();
+    let y = transformation.apply(&mut tape, Source::own(x), beta, &constant_vars, padding);
     let gradients = tape.gradients_from(&[(y, grad_y)], &[x, beta]).map_err(|e| e.to_string())?;
     tape.output(y);
     for gradient in gradients {
@@ -224,6 +258,9 @@ fn transform(
     let plan = engine.load(&[Program::new(&tape)]).map_err(|e| e.to_string())?[0];
     for (id, name) in ids.into_iter().zip(names) {
         write(engine, &store, id, vectors.tensor(name)?)?;
+    }
+    for (&id, constant) in constant_ids.iter().zip(&constants) {
+        engine.write_f32(&store[id], &constant.values).map_err(|e| e.to_string())?;
     }
     engine.run(plan, 1).map_err(|e| e.to_string())?;
     let mut results = Results::new();
@@ -256,6 +293,16 @@ fn projective() -> Case {
     Case {
         compute: |vectors, engine| transform(vectors, engine, &Projective),
         compare: |vectors, results| compare_transformed(vectors, results, PROJECTIVE, PROJECTIVE),
+    }
+}
+
+fn tps() -> Case {
+    Case {
+        compute: |vectors, engine| {
+            let grid_size = vectors.setting("grid_size")?.parse().map_err(|e| format!("grid_size: {e}"))?;
+            transform(vectors, engine, &Tps { grid_size })
+        },
+        compare: |vectors, results| compare_transformed(vectors, results, TPS_Y, TPS_GRAD),
     }
 }
 

@@ -172,6 +172,7 @@ fn every_adjoint_is_differenced_in_every_mode() {
         "global_avg_pool_grad",
         "affine_grid_grad",
         "projective_grid_grad",
+        "control_grid_grad",
         "color_grad_image",
         "min_row_grad",
         "sum_grad",

@@ -115,6 +115,8 @@ const ALL_OPS: &[&str] = &[
     "affine_grid_grad",
     "projective_grid",
     "projective_grid_grad",
+    "control_grid",
+    "control_grid_grad",
     "grid_sample",
     "grid_sample_grad_image",
     "grid_sample_grad_grid",

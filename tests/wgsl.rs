@@ -149,9 +149,14 @@ fn transformations(rows: Rows) -> Program {
     let y = r.tape.color(prototypes, color, rows, index);
     let grid = r.tape.projective_grid(projective, size, size);
     let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
+    let (controls, p4) = r.parameter([own, 32]);
+    let (matrix, base) =
+        (r.tensor([16, size, size], Arena::Constants).0, r.tensor([size, size, 2], Arena::Constants).0);
+    let grid = r.tape.control_grid(matrix, base, controls);
+    let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
     let d = r.tape.squared_distance(x, y, None, Rows::Own, None);
     let loss = r.tape.mean(d);
-    r.train(loss, &[p1, p2, p3], clock)
+    r.train(loss, &[p1, p2, p3, p4], clock)
 }
 
 /// A tensor that is computed straight into one place and copied to another.

@@ -150,6 +150,8 @@ impl Lowering<'_> {
                 let [h, w, _] = input(1).tail();
                 projective_grid_grad::kernel(h, w)
             }
+            Op::ControlGrid => control_grid::kernel(input(0).rows(2), input(0).len() / input(0).rows(2)),
+            Op::ControlGridGrad => control_grid_grad::kernel(input(0).rows(2), input(0).len() / input(0).rows(2)),
             Op::GridSample(padding, rows) => {
                 let image = images(input(0));
                 grid_sample::kernel(image, images(output), source(image, padding), rows)

@@ -18,6 +18,8 @@ mod bilinear;
 mod color;
 mod color_grad_beta;
 mod color_grad_image;
+mod control_grid;
+mod control_grid_grad;
 mod conv2d;
 mod conv2d_grad_input;
 mod conv2d_grad_weight;

@@ -32,6 +32,8 @@ kernels![
     "color",
     "color_grad_beta",
     "color_grad_image",
+    "control_grid",
+    "control_grid_grad",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",

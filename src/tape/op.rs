@@ -130,6 +130,10 @@ pub enum Op {
     ProjectiveGrid,
     /// beta [R,9], dgrid [R,H,W,2] -> dbeta [R,9].
     ProjectiveGridGrad,
+    /// matrix [G,H,W], base [H,W,2], beta [R,2G] as [R,G,2] -> grid [R,H,W,2] = base + sum over g of matrix[g] beta[r,g].
+    ControlGrid,
+    /// matrix [G,H,W], dgrid [R,H,W,2] -> dbeta [R,2G].
+    ControlGridGrad,
     /// image [S,C,Hs,Ws], grid [R,H,W,2] (, index [R]) -> y [R,C,H,W], bilinear, positions ((g+1) size - 1)/2.
     GridSample(Padding, Rows),
     /// grid [R,H,W,2], dy [R,C,H,W] -> dimage [R,C,Hs,Ws], one image per row; `SumRows` brings shared images together.
@@ -229,6 +233,8 @@ impl Op {
             Op::AffineGridGrad => "affine_grid_grad",
             Op::ProjectiveGrid => "projective_grid",
             Op::ProjectiveGridGrad => "projective_grid_grad",
+            Op::ControlGrid => "control_grid",
+            Op::ControlGridGrad => "control_grid_grad",
             Op::GridSample(..) => "grid_sample",
             Op::GridSampleGradImage(_) => "grid_sample_grad_image",
             Op::GridSampleGradGrid(..) => "grid_sample_grad_grid",

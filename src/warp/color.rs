@@ -8,15 +8,11 @@ use crate::tape::{Padding, Tape, Var};
 pub struct Color;
 
 impl Transformation for Color {
-    fn name(&self) -> &'static str {
-        "color"
-    }
-
     fn parameters(&self, channels: usize) -> usize {
         2 * channels
     }
 
-    fn apply(&self, tape: &mut Tape, source: Source, beta: Var, _padding: Padding) -> Var {
+    fn apply(&self, tape: &mut Tape, source: Source, beta: Var, _constants: &[Var], _padding: Padding) -> Var {
         tape.color(source.image, beta, source.rows, source.index)
     }
 }

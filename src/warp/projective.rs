@@ -8,15 +8,11 @@ use crate::tape::{Padding, Tape, Var};
 pub struct Projective;
 
 impl Transformation for Projective {
-    fn name(&self) -> &'static str {
-        "projective"
-    }
-
     fn parameters(&self, _channels: usize) -> usize {
         9
     }
 
-    fn apply(&self, tape: &mut Tape, source: Source, beta: Var, padding: Padding) -> Var {
+    fn apply(&self, tape: &mut Tape, source: Source, beta: Var, _constants: &[Var], padding: Padding) -> Var {
         let [h, w] = tape.shape(source.image).tail();
         let grid = tape.projective_grid(beta, h, w);
         tape.grid_sample(source.image, grid, padding, source.rows, source.index)

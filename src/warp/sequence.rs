@@ -1,6 +1,6 @@
 //! Sequences of transformations as users write them.
 
-use super::{Affine, Color, Projective, Transformation};
+use super::{Affine, Color, Options, Projective, Tps, Transformation};
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,19 +13,27 @@ pub enum Module {
     Affine,
     /// Projective maps.
     Projective,
+    /// Thin-plate splines.
+    Tps,
 }
 
 impl Module {
     /// All of them.
-    pub const ALL: [Module; 3] = [Module::Color, Module::Affine, Module::Projective];
+    pub const ALL: [Module; 4] = [Module::Color, Module::Affine, Module::Projective, Module::Tps];
 
     /// What it does.
-    pub fn transformation(self) -> &'static dyn Transformation {
+    pub fn transformation(self, options: Options) -> Box<dyn Transformation> {
         match self {
-            Module::Color => &Color,
-            Module::Affine => &Affine,
-            Module::Projective => &Projective,
+            Module::Color => Box::new(Color),
+            Module::Affine => Box::new(Affine),
+            Module::Projective => Box::new(Projective),
+            Module::Tps => Box::new(Tps { grid_size: options.grid_size }),
         }
+    }
+
+    /// Its name in sequences.
+    pub fn name(self) -> &'static str {
+        self.names()[0]
     }
 
     /// What it may be called in sequences; three letters or more of a name will do.
@@ -34,6 +42,7 @@ impl Module {
             Module::Color => &["color"],
             Module::Affine => &["affine"],
             Module::Projective => &["projective", "homography"],
+            Module::Tps => &["tps", "thinplatespline"],
         }
     }
 }
@@ -50,7 +59,7 @@ pub enum SequenceError {
     NoIdentity(String),
     /// A module that does not exist.
     #[error("unknown transformation '{module}' in the sequence '{sequence}': the transformations are identity, {}",
-        Module::ALL.map(|m| m.transformation().name()).join(", "))]
+        Module::ALL.map(Module::name).join(", "))]
     Unknown {
         /// The module.
         module: String,
@@ -80,7 +89,7 @@ impl FromStr for Sequence {
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "identity")?;
-        self.0.iter().try_for_each(|m| write!(f, " {}", m.transformation().name()))
+        self.0.iter().try_for_each(|m| write!(f, " {}", m.name()))
     }
 }
 
@@ -95,8 +104,8 @@ mod tests {
             assert_eq!(sequence.0, [Module::Affine], "{text}");
             assert_eq!(sequence.to_string(), "identity affine");
         }
-        let sequence: Sequence = "id_col_proj_homography".parse().expect("short and other names");
-        assert_eq!(sequence.to_string(), "identity color projective projective");
+        let sequence: Sequence = "id_col_proj_homography_thinplatespline".parse().expect("short and other names");
+        assert_eq!(sequence.to_string(), "identity color projective projective tps");
         assert_eq!("identity".parse::<Sequence>(), Ok(Sequence(vec![])));
         assert!(matches!("affine".parse::<Sequence>(), Err(SequenceError::NoIdentity(_))));
         let unknown = "identity afine".parse::<Sequence>().expect_err("a misspelling");

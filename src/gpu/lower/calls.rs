@@ -182,6 +182,16 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             let launch = launch.param("rows", rows).param("height", h).param("width", w).read_all(ins).write_all(outs);
             launch.groups(lowered, folded(rows));
         }
+        Op::ControlGrid => {
+            let ([controls, h, w], n) = (ins[0].shape.tail(), len(&outs[0]) / 2);
+            let launch = launch.param("n", n).param("pixels", h * w).param("controls", controls);
+            launch.read_all(ins).write_all(outs).invocations(lowered, n, 256);
+        }
+        Op::ControlGridGrad => {
+            let ([controls, h, w], sums) = (ins[0].shape.tail(), len(&outs[0]) / 2);
+            let launch = launch.param("sums", sums).param("pixels", h * w).param("controls", controls);
+            launch.read_all(ins).write_all(outs).groups(lowered, folded(sums));
+        }
         Op::GridSample(padding, rows) | Op::GridSampleGradGrid(padding, rows) => {
             let [c, sh, sw] = ins[0].shape.tail();
             let [h, w, _] = ins[1].shape.tail();

@@ -33,7 +33,9 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
         Op::BatchNorm { .. } => norm::adjoint(tape, node, input, dy),
         Op::Shortcut { .. } | Op::GlobalAvgPool => pool::adjoint(tape, node, input, dy),
         Op::Linear(_) => linear::adjoint(tape, node, input, dy),
-        Op::AffineGrid | Op::ProjectiveGrid | Op::GridSample(..) => sample::adjoint(tape, node, input, dy),
+        Op::AffineGrid | Op::ProjectiveGrid | Op::ControlGrid | Op::GridSample(..) => {
+            sample::adjoint(tape, node, input, dy)
+        }
         Op::Color(_) => color::adjoint(tape, node, input, dy),
         Op::SquaredDistance { .. } | Op::MinRow => distance::adjoint(tape, node, input, dy),
         _ => None,
@@ -60,6 +62,8 @@ impl Call {
             Op::AffineGrid | Op::AffineGridGrad => 4 * out.max(first),
             Op::ProjectiveGrid => 15 * out / 2,
             Op::ProjectiveGridGrad => 30 * call.inputs[1].shape.len() as u64 / 2,
+            Op::ControlGrid => 2 * out * call.inputs[0].shape.rows(2) as u64,
+            Op::ControlGridGrad => 2 * call.inputs[1].shape.len() as u64 * call.inputs[0].shape.rows(2) as u64,
             Op::GridSample(..) => 8 * out + 12 * call.inputs[1].shape.len() as u64 / 2,
             Op::GridSampleGradImage(_) => 8 * call.inputs[1].shape.len() as u64,
             Op::GridSampleGradGrid(..) => 12 * call.inputs[2].shape.len() as u64,

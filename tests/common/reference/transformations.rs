@@ -56,6 +56,25 @@ pub fn evaluate(args: &Args) -> Option<Vec<Data>> {
             }
             one(dbeta)
         }
+        Op::ControlGrid => {
+            let ([g, h, w], mut grid) = (args.dims(0), args.zeros(0));
+            for (at, out) in grid.iter_mut().enumerate() {
+                let (r, pixel, axis) = (at / (h * w * 2), at / 2 % (h * w), at % 2);
+                let term = |k: usize| args.real(0)[k * h * w + pixel] * args.real(2)[(r * g + k) * 2 + axis];
+                *out = args.real(1)[2 * pixel + axis] + (0..g).map(term).sum::<f64>();
+            }
+            one(grid)
+        }
+        Op::ControlGridGrad => {
+            let ([g, h, w], mut dbeta) = (args.dims(0), args.zeros(0));
+            for (at, dgrid) in args.real(1).iter().enumerate() {
+                let (r, pixel, axis) = (at / (h * w * 2), at / 2 % (h * w), at % 2);
+                for k in 0..g {
+                    dbeta[(r * g + k) * 2 + axis] += args.real(0)[k * h * w + pixel] * dgrid;
+                }
+            }
+            one(dbeta)
+        }
         _ => return None,
     })
 }

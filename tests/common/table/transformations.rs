@@ -2,7 +2,8 @@
 
 use super::Case;
 use super::rows::index;
-use proteus::tape::Rows;
+use proteus::tape::{Arena, Rows};
+use proteus::warp::{Tps, Transformation};
 
 /// How rows find their image, with R and S.
 const ROWS: [(Rows, usize, usize); 5] =
@@ -12,6 +13,7 @@ pub fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     color(&mut all);
     projective(&mut all);
+    control_grid(&mut all);
     all
 }
 
@@ -56,4 +58,27 @@ fn projective(all: &mut Vec<Case>) {
         })
         .no_differences("a pole on the horizon"),
     );
+}
+
+fn control_grid(all: &mut Vec<Case>) {
+    for ([r, g], [h, w]) in [([1, 1], [1, 1]), ([3, 4], [7, 7]), ([5, 25], [13, 28]), ([2, 9], [28, 28])] {
+        all.push(Case::new(format!("control_grid {r} of {h}x{w}, {g} points"), move |b| {
+            let [matrix, base] = [vec![g, h, w], vec![h, w, 2]].map(|shape| {
+                let values: Vec<f32> = (0..shape.iter().product()).map(|_| b.rng.normal()).collect();
+                b.real_in(Arena::Constants, &shape[..], &values)
+            });
+            let beta = b.normal([r, 2 * g]);
+            b.wrt(beta);
+            let grid = b.tape.control_grid(matrix, base, beta);
+            b.out("grid", grid);
+        }));
+    }
+    all.push(Case::new("control_grid of thin-plate splines over rows in two dimensions", |b| {
+        let constants = Tps { grid_size: 4 }.constants(28, 20).into_iter();
+        let constants: Vec<_> = constants.map(|c| b.real_in(Arena::Constants, c.shape, &c.values)).collect();
+        let beta = b.draw([3, 2, 32], |rng| 0.2 * rng.normal());
+        b.wrt(beta);
+        let grid = b.tape.control_grid(constants[0], constants[1], beta);
+        b.out("grid", grid);
+    }));
 }
