@@ -132,7 +132,7 @@ fn warps(rows: Rows, padding: Padding, weighted: bool) -> Program {
     r.train(loss, &[p1, p2, p3, p4, p5], clock)
 }
 
-/// All transformations of prototypes in a row, the first on rows found by `rows`.
+/// All transformations of prototypes, the first of a chain on rows found by `rows`.
 fn transformations(rows: Rows) -> Program {
     let (batch, k, size) = (8, 3, 12);
     let mut r = Recorder::new();
@@ -146,7 +146,10 @@ fn transformations(rows: Rows) -> Program {
     let index = (rows == Rows::Selected).then(|| r.tensor([batch], Arena::Control).0);
     let (prototypes, p1) = r.parameter([s, 2, size, size]);
     let ((color, p2), (projective, p3)) = (r.parameter([own, 4]), r.parameter([own, 9]));
+    let (morpho, p5) = r.parameter([own, 26]);
+    let shaped = r.tape.morpho(prototypes, morpho, 5, rows, index);
     let y = r.tape.color(prototypes, color, rows, index);
+    let y = r.tape.add(y, shaped);
     let grid = r.tape.projective_grid(projective, size, size);
     let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
     let (controls, p4) = r.parameter([own, 32]);
@@ -156,7 +159,7 @@ fn transformations(rows: Rows) -> Program {
     let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
     let d = r.tape.squared_distance(x, y, None, Rows::Own, None);
     let loss = r.tape.mean(d);
-    r.train(loss, &[p1, p2, p3, p4], clock)
+    r.train(loss, &[p1, p2, p3, p4, p5], clock)
 }
 
 /// A tensor that is computed straight into one place and copied to another.

@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
   proteus train --seed 3 --set epochs=30          other values for keys of the configuration
   proteus train my.toml --data ~/sets --out run1  a configuration of your own
 
-Keys for --set: dataset, limit, clusters, sequence, grid_size, encoder, padding, gaussian_weights_std,
-  curriculum, epochs, batch_size, lr, lr_milestones, lr_gamma, weight_decay, check_cluster_interval,
+Keys for --set: dataset, limit, clusters, sequence, grid_size, kernel_size, encoder, padding,
+  gaussian_weights_std, curriculum, epochs, batch_size, lr, lr_milestones, lr_gamma, weight_decay, check_cluster_interval,
   empty_cluster_threshold, eval_interval, seed")]
 pub struct Args {
     /// Name of a preset (mnist5k), or path of a configuration in TOML

@@ -167,6 +167,12 @@ impl Lowering<'_> {
             Op::Color(rows) => color::kernel(images(input(0)), rows),
             Op::ColorGradImage => color_grad_image::kernel(images(output)),
             Op::ColorGradBeta(rows) => color_grad_beta::kernel(images(input(0)), rows),
+            Op::MorphoWeights => morpho_weights::kernel(output.tail::<1>()[0]),
+            Op::MorphoWeightsGrad => morpho_weights_grad::kernel(output.tail::<1>()[0]),
+            Op::MorphoExp(rows) => morpho_exp::kernel(images(input(0)), input(1).tail::<1>()[0], rows),
+            Op::Morpho { kernel, rows } => morpho::kernel(images(input(0)), kernel, rows),
+            Op::MorphoGradImage { kernel, rows } => morpho_grad_image::kernel(images(input(0)), kernel, rows),
+            Op::MorphoGradWeights { kernel, rows } => morpho_grad_weights::kernel(images(input(0)), kernel, rows),
             Op::SumRows(rows) => {
                 let n = item(output);
                 sum_rows::kernel(input(0).len() / n, output.len() / n, n, rows)

@@ -146,6 +146,35 @@ pub enum Op {
     ColorGradImage,
     /// image [S,C,H,W], dy [R,C,H,W] (, index [R]) -> dbeta [R,2C].
     ColorGradBeta(Rows),
+    /// beta [R,1+n] -> p [R,1+n] = (beta_0, sigmoid(beta_1.. + c)), n odd, c = 5 in the middle of the n and -5 elsewhere.
+    MorphoWeights,
+    /// p, dp [R,1+n] -> dbeta [R,1+n].
+    MorphoWeightsGrad,
+    /// image [S,C,H,W], p [R,1+n] (, index [R]) -> e [R,C,H,W] = exp(p_0 image), the exponent limited to +-60.
+    MorphoExp(Rows),
+    /// image [S,C,H,W], p [R,1+kernel^2] = (alpha, a), e [R,C,H,W] (, index [R]) -> y, inverse [R,C,H,W]: over the window
+    /// around each pixel y = sum a image e / sum a e and inverse = 1 / sum a e, with image = 0 and e = 1 outside.
+    Morpho {
+        /// Extent of the window, odd.
+        kernel: usize,
+        /// Row of the image for each of the R rows.
+        rows: Rows,
+    },
+    /// image [S,C,H,W], p [R,1+kernel^2], e, y, inverse, dy [R,C,H,W] (, index [R]) -> dimage [R,C,H,W], one image per
+    /// row, through e as well, which is a constant where its exponent was limited.
+    MorphoGradImage {
+        /// As in `Morpho`.
+        kernel: usize,
+        /// As in `Morpho`.
+        rows: Rows,
+    },
+    /// image [S,C,H,W], p [R,1+kernel^2], e, y, inverse, dy [R,C,H,W] (, index [R]) -> dp [R,1+kernel^2], through e as well.
+    MorphoGradWeights {
+        /// As in `Morpho`.
+        kernel: usize,
+        /// As in `Morpho`.
+        rows: Rows,
+    },
     /// x [R,n] (, index [R]) -> y [S,n], y[s] = sum of the rows that use s, in ascending order.
     SumRows(Rows),
     /// x [B,n], t [S,n] (, weights [n]) (, index [R]) -> d [B,J], R = B J rows: d[b,j] = mean over n of weights (x[b] - t[row])^2.
@@ -241,6 +270,12 @@ impl Op {
             Op::Color(_) => "color",
             Op::ColorGradImage => "color_grad_image",
             Op::ColorGradBeta(_) => "color_grad_beta",
+            Op::MorphoWeights => "morpho_weights",
+            Op::MorphoWeightsGrad => "morpho_weights_grad",
+            Op::MorphoExp(_) => "morpho_exp",
+            Op::Morpho { .. } => "morpho",
+            Op::MorphoGradImage { .. } => "morpho_grad_image",
+            Op::MorphoGradWeights { .. } => "morpho_grad_weights",
             Op::SumRows(_) => "sum_rows",
             Op::SquaredDistance { .. } => "squared_distance",
             Op::SquaredDistanceGrad { .. } => "squared_distance_grad",

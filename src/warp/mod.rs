@@ -2,12 +2,14 @@
 
 mod affine;
 mod color;
+mod morpho;
 mod projective;
 mod sequence;
 mod tps;
 
 pub use affine::Affine;
 pub use color::Color;
+pub use morpho::Morpho;
 pub use projective::Projective;
 pub use sequence::{Module, Sequence, SequenceError};
 pub use tps::Tps;
@@ -37,12 +39,14 @@ impl Source {
 pub struct Options {
     /// Control points along a side of thin-plate splines.
     pub grid_size: usize,
+    /// Extent of the windows of morphology, odd.
+    pub kernel_size: usize,
 }
 
 impl Default for Options {
     /// As published.
     fn default() -> Self {
-        Options { grid_size: 4 }
+        Options { grid_size: 4, kernel_size: 7 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sequences of transformations as users write them.
 
-use super::{Affine, Color, Options, Projective, Tps, Transformation};
+use super::{Affine, Color, Morpho, Options, Projective, Tps, Transformation};
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,11 +15,13 @@ pub enum Module {
     Projective,
     /// Thin-plate splines.
     Tps,
+    /// Morphology.
+    Morpho,
 }
 
 impl Module {
     /// All of them.
-    pub const ALL: [Module; 4] = [Module::Color, Module::Affine, Module::Projective, Module::Tps];
+    pub const ALL: [Module; 5] = [Module::Color, Module::Affine, Module::Projective, Module::Tps, Module::Morpho];
 
     /// What it does.
     pub fn transformation(self, options: Options) -> Box<dyn Transformation> {
@@ -28,6 +30,7 @@ impl Module {
             Module::Affine => Box::new(Affine),
             Module::Projective => Box::new(Projective),
             Module::Tps => Box::new(Tps { grid_size: options.grid_size }),
+            Module::Morpho => Box::new(Morpho { kernel_size: options.kernel_size }),
         }
     }
 
@@ -43,6 +46,7 @@ impl Module {
             Module::Affine => &["affine"],
             Module::Projective => &["projective", "homography"],
             Module::Tps => &["tps", "thinplatespline"],
+            Module::Morpho => &["morpho", "morphological"],
         }
     }
 }
@@ -104,8 +108,9 @@ mod tests {
             assert_eq!(sequence.0, [Module::Affine], "{text}");
             assert_eq!(sequence.to_string(), "identity affine");
         }
-        let sequence: Sequence = "id_col_proj_homography_thinplatespline".parse().expect("short and other names");
-        assert_eq!(sequence.to_string(), "identity color projective projective tps");
+        let sequence: Sequence =
+            "id_col_proj_homography_thinplatespline_morphological".parse().expect("short and other names");
+        assert_eq!(sequence.to_string(), "identity color projective projective tps morpho");
         assert_eq!("identity".parse::<Sequence>(), Ok(Sequence(vec![])));
         assert!(matches!("affine".parse::<Sequence>(), Err(SequenceError::NoIdentity(_))));
         let unknown = "identity afine".parse::<Sequence>().expect_err("a misspelling");

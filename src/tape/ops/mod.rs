@@ -6,6 +6,7 @@ mod conv;
 mod distance;
 mod elementwise;
 mod linear;
+mod morpho;
 mod norm;
 mod pool;
 mod sample;
@@ -37,6 +38,9 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
             sample::adjoint(tape, node, input, dy)
         }
         Op::Color(_) => color::adjoint(tape, node, input, dy),
+        // The gradient through e is part of those of the image and the weights.
+        Op::Morpho { .. } if input == 2 => return Ok(None),
+        Op::MorphoWeights | Op::Morpho { .. } => morpho::adjoint(tape, node, input, dy),
         Op::SquaredDistance { .. } | Op::MinRow => distance::adjoint(tape, node, input, dy),
         _ => None,
     };
@@ -70,6 +74,11 @@ impl Call {
             Op::Color(_) => 2 * out,
             Op::ColorGradImage => out,
             Op::ColorGradBeta(_) => 3 * call.inputs[1].shape.len() as u64,
+            Op::MorphoWeights | Op::MorphoWeightsGrad => 3 * out,
+            Op::MorphoExp(_) => 2 * out,
+            Op::Morpho { kernel, .. } => 4 * out * (kernel * kernel) as u64,
+            Op::MorphoGradImage { kernel, .. } => 5 * out * (kernel * kernel) as u64,
+            Op::MorphoGradWeights { kernel, .. } => 6 * call.inputs[2].shape.len() as u64 * (kernel * kernel) as u64,
             Op::SquaredDistance { .. } => {
                 3 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64
             }

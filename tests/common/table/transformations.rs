@@ -14,6 +14,7 @@ pub fn cases() -> Vec<Case> {
     color(&mut all);
     projective(&mut all);
     control_grid(&mut all);
+    morpho(&mut all);
     all
 }
 
@@ -81,4 +82,48 @@ fn control_grid(all: &mut Vec<Case>) {
         let grid = b.tape.control_grid(constants[0], constants[1], beta);
         b.out("grid", grid);
     }));
+}
+
+fn morpho(all: &mut Vec<Case>) {
+    for (kernel, (rows, r, s)) in [3, 5, 1, 7, 3].into_iter().zip(ROWS) {
+        for [c, h, w] in [[1, 1, 1], [3, 9, 5], [1, 28, 28]] {
+            all.push(Case::new(format!("morpho {kernel} {rows:?} R {r} S {s} [{c}, {h}, {w}]"), move |b| {
+                let image = b.draw([s, c, h, w], |rng| rng.uniform(0.0, 1.0));
+                let beta = b.draw([r, 1 + kernel * kernel], |rng| 2.0 * rng.normal());
+                let index = index(b, rows, r, s);
+                b.wrt(image);
+                // A window of one pixel changes nothing, whatever its parameters.
+                if kernel > 1 {
+                    b.wrt(beta);
+                }
+                let y = b.tape.morpho(image, beta, kernel, rows, index);
+                b.out("y", y);
+            }));
+        }
+    }
+    all.push(Case::new("morpho Each over rows in two dimensions", |b| {
+        let image = b.normal([3, 2, 7, 5]);
+        let beta = b.normal([4, 3, 10]);
+        b.wrt(image);
+        b.wrt(beta);
+        let y = b.tape.morpho(image, beta, 3, Rows::Each, None);
+        b.out("y", y);
+    }));
+    // From erosion to dilation, at 700 with limited exponents.
+    all.push(
+        Case::new("morpho of extreme exponents", |b| {
+            let image = b.draw([1, 2, 9, 8], |rng| rng.uniform(0.0, 1.0));
+            let mut beta = vec![0.3f32; 6 * 26];
+            for (row, alpha) in beta.chunks_mut(26).zip([-700.0, -60.0, -20.0, 20.0, 60.0, 700.0]) {
+                row[0] = alpha;
+            }
+            let beta = b.real([6, 26], &beta);
+            b.wrt(image);
+            b.wrt(beta);
+            let y = b.tape.morpho(image, beta, 5, Rows::Each, None);
+            b.out("y", y);
+        })
+        .tolerance(1e-8, 1e-3, "exponents of 60 have an error of 4e-6, and gradients multiply it by 60")
+        .no_differences("kinks where exponents are limited"),
+    );
 }
