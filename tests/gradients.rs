@@ -172,6 +172,10 @@ fn every_adjoint_is_differenced_in_every_mode() {
         "shortcut_grad",
         "global_avg_pool_grad",
         "affine_grid_grad",
+        "projective_grid_grad",
+        "control_grid_grad",
+        "color_grad_image",
+        "morpho_weights_grad",
         "min_row_grad",
         "sum_grad",
     ] {
@@ -197,6 +201,15 @@ fn every_adjoint_is_differenced_in_every_mode() {
             });
             has(format!("grid_sample_grad_image {padding:?}"), &|op| *op == Op::GridSampleGradImage(padding));
         }
+        has(format!("color_grad_beta {rows:?}"), &|op| *op == Op::ColorGradBeta(rows));
+        has(
+            format!("morpho_grad_image {rows:?}"),
+            &|op| matches!(op, Op::MorphoGradImage { rows: r, .. } if *r == rows),
+        );
+        has(
+            format!("morpho_grad_weights {rows:?}"),
+            &|op| matches!(op, Op::MorphoGradWeights { rows: r, .. } if *r == rows),
+        );
         if rows != Rows::Own {
             has(format!("sum_rows {rows:?}"), &|op| *op == Op::SumRows(rows));
         }

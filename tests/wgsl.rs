@@ -132,6 +132,36 @@ fn warps(rows: Rows, padding: Padding, weighted: bool) -> Program {
     r.train(loss, &[p1, p2, p3, p4, p5], clock)
 }
 
+/// All transformations of prototypes, the first of a chain on rows found by `rows`.
+fn transformations(rows: Rows) -> Program {
+    let (batch, k, size) = (8, 3, 12);
+    let mut r = Recorder::new();
+    let (clock, _) = r.tensor([2], Arena::Control);
+    let (x, _) = r.tensor([batch, 2, size, size], Arena::Constants);
+    let (own, s) = match rows {
+        Rows::Own => (batch, batch),
+        Rows::Each => (batch * k, k),
+        Rows::Selected => (batch, k),
+    };
+    let index = (rows == Rows::Selected).then(|| r.tensor([batch], Arena::Control).0);
+    let (prototypes, p1) = r.parameter([s, 2, size, size]);
+    let ((color, p2), (projective, p3)) = (r.parameter([own, 4]), r.parameter([own, 9]));
+    let (morpho, p5) = r.parameter([own, 26]);
+    let shaped = r.tape.morpho(prototypes, morpho, 5, rows, index);
+    let y = r.tape.color(prototypes, color, rows, index);
+    let y = r.tape.add(y, shaped);
+    let grid = r.tape.projective_grid(projective, size, size);
+    let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
+    let (controls, p4) = r.parameter([own, 32]);
+    let (matrix, base) =
+        (r.tensor([16, size, size], Arena::Constants).0, r.tensor([size, size, 2], Arena::Constants).0);
+    let grid = r.tape.control_grid(matrix, base, controls);
+    let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
+    let d = r.tape.squared_distance(x, y, None, Rows::Own, None);
+    let loss = r.tape.mean(d);
+    r.train(loss, &[p1, p2, p3, p4, p5], clock)
+}
+
 /// A tensor that is computed straight into one place and copied to another.
 fn copies() -> Program {
     let mut r = Recorder::new();
@@ -149,6 +179,7 @@ fn copies() -> Program {
 fn everything() -> Vec<Lowered> {
     let mut programs = vec![encoder(8, 12, true), encoder(128, 28, true), encoder(8, 12, false), copies()];
     for rows in [Rows::Own, Rows::Each, Rows::Selected] {
+        programs.push(transformations(rows));
         for padding in [Padding::Border, Padding::Zeros] {
             programs.extend([false, true].map(|weighted| warps(rows, padding, weighted)));
         }

@@ -21,9 +21,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
   proteus train my.toml --data ~/sets --out run1  a configuration of your own
 
 Keys for --set (config.toml of any run shows their values):
-  dataset limit clusters sequence encoder padding gaussian_weights_std curriculum epochs batch_size
-  lr lr_milestones lr_gamma weight_decay check_cluster_interval empty_cluster_threshold
-  eval_interval seed")]
+  dataset limit clusters sequence grid_size kernel_size encoder padding gaussian_weights_std
+  curriculum epochs batch_size lr lr_milestones lr_gamma weight_decay check_cluster_interval
+  empty_cluster_threshold eval_interval seed
+
+Transformations for sequence, after identity: color affine projective tps morpho")]
 pub struct Args {
     /// Name of a preset (mnist5k), or path of a configuration in TOML
     #[arg(value_name = "PRESET | CONFIG.toml", default_value = "mnist5k")]

@@ -142,6 +142,16 @@ impl Lowering<'_> {
                 let [h, w, _] = input(0).tail();
                 affine_grid_grad::kernel(h, w)
             }
+            Op::ProjectiveGrid => {
+                let [h, w, _] = output.tail();
+                projective_grid::kernel(h, w)
+            }
+            Op::ProjectiveGridGrad => {
+                let [h, w, _] = input(1).tail();
+                projective_grid_grad::kernel(h, w)
+            }
+            Op::ControlGrid => control_grid::kernel(input(0).rows(2), input(0).len() / input(0).rows(2)),
+            Op::ControlGridGrad => control_grid_grad::kernel(input(0).rows(2), input(0).len() / input(0).rows(2)),
             Op::GridSample(padding, rows) => {
                 let image = images(input(0));
                 grid_sample::kernel(image, images(output), source(image, padding), rows)
@@ -154,6 +164,15 @@ impl Lowering<'_> {
                 let image = images(input(0));
                 grid_sample_grad_grid::kernel(image, images(input(2)), source(image, padding), rows)
             }
+            Op::Color(rows) => color::kernel(images(input(0)), rows),
+            Op::ColorGradImage => color_grad_image::kernel(images(output)),
+            Op::ColorGradBeta(rows) => color_grad_beta::kernel(images(input(0)), rows),
+            Op::MorphoWeights => morpho_weights::kernel(output.tail::<1>()[0]),
+            Op::MorphoWeightsGrad => morpho_weights_grad::kernel(output.tail::<1>()[0]),
+            Op::MorphoExp(rows) => morpho_exp::kernel(images(input(0)), input(1).tail::<1>()[0], rows),
+            Op::Morpho { kernel, rows } => morpho::kernel(images(input(0)), kernel, rows),
+            Op::MorphoGradImage { kernel, rows } => morpho_grad_image::kernel(images(input(0)), kernel, rows),
+            Op::MorphoGradWeights { kernel, rows } => morpho_grad_weights::kernel(images(input(0)), kernel, rows),
             Op::SumRows(rows) => {
                 let n = item(output);
                 sum_rows::kernel(input(0).len() / n, output.len() / n, n, rows)

@@ -29,6 +29,11 @@ kernels![
     "batch_norm_grad_input",
     "batch_norm_grad_params",
     "batch_norm_stats",
+    "color",
+    "color_grad_beta",
+    "color_grad_image",
+    "control_grid",
+    "control_grid_grad",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
@@ -46,6 +51,14 @@ kernels![
     "linear_grad_weight",
     "min_row",
     "min_row_grad",
+    "morpho",
+    "morpho_exp",
+    "morpho_grad_image",
+    "morpho_grad_weights",
+    "morpho_weights",
+    "morpho_weights_grad",
+    "projective_grid",
+    "projective_grid_grad",
     "record",
     "relu",
     "relu_grad",
@@ -60,7 +73,7 @@ kernels![
     "sum_rows",
 ];
 
-shared!["bilinear", "rows", "workgroup_sum"];
+shared!["bilinear", "homography", "rows", "workgroup_sum"];
 
 /// The directive that stands for a shared file, on a line of its own.
 const IMPORT: &str = "//#import ";

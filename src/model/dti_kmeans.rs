@@ -4,7 +4,7 @@
 use super::gaussian_weights;
 use crate::nn::{Declare, Encoder, EncoderKind, Heads, Initial, Mode, STACKED};
 use crate::tape::{Arena, Engine, EngineError, Padding, PersistentId, Rows, Store, Tape, Var};
-use crate::warp::{Module, Sequence, Source};
+use crate::warp::{Module, Options, Sequence, Source, Transformation};
 use rand::Rng;
 
 /// What a model is made of.
@@ -22,6 +22,8 @@ pub struct Spec {
     pub encoder: EncoderKind,
     /// Transformations after the identity.
     pub sequence: Sequence,
+    /// Sizes of the transformations.
+    pub options: Options,
     /// What warps read outside a prototype.
     pub padding: Padding,
     /// Standard deviation in pixels of Gaussian weights on the distance.
@@ -35,9 +37,30 @@ pub struct DtiKmeans {
     pub spec: Spec,
     prototypes: PersistentId,
     encoder: Option<Encoder>,
-    heads: Vec<Heads>,
+    stages: Vec<Stage>,
     weights: Option<PersistentId>,
     initial: Initial,
+}
+
+/// A transformation of the sequence with the heads that predict its parameters.
+#[derive(Clone, Debug)]
+struct Stage {
+    module: Module,
+    options: Options,
+    heads: Heads,
+    constants: Vec<PersistentId>,
+}
+
+impl Stage {
+    fn transformation(&self) -> Box<dyn Transformation> {
+        self.module.transformation(self.options)
+    }
+
+    /// Transforms the source image of each row.
+    fn apply(&self, tape: &mut Tape, store: &Store, source: Source, beta: Var, padding: Padding) -> Source {
+        let constants: Vec<Var> = self.constants.iter().map(|&id| tape.persistent(store, id)).collect();
+        Source::own(self.transformation().apply(tape, source, beta, &constants, padding))
+    }
 }
 
 /// What a training step minimises and what it learns about the batch.
@@ -75,14 +98,20 @@ impl DtiKmeans {
         let sequence = &spec.sequence.0;
         let encoder = (!sequence.is_empty())
             .then(|| Encoder::new(&mut declare, "transformer.encoder.encoder", spec.encoder, spec.channels));
-        let heads = sequence.iter().enumerate().map(|(t, module)| {
-            let name = format!("transformer.tsf_sequences.{STACKED}.tsf_modules.{}.regressor", t + 1);
-            let outputs = module.transformation().parameters(spec.channels);
-            Heads::new(&mut declare, &name, spec.k, spec.encoder.features(), outputs)
+        let stages = sequence.iter().enumerate().map(|(t, &module)| {
+            let name = format!("transformer.tsf_sequences.{STACKED}.tsf_modules.{}", t + 1);
+            let transformation = module.transformation(spec.options);
+            let outputs = transformation.parameters(spec.channels);
+            let regressor = format!("{name}.regressor");
+            let heads = Heads::new(&mut declare, &regressor, spec.k, spec.encoder.features(), outputs);
+            let constants = transformation.constants(spec.height, spec.width).into_iter();
+            let constants =
+                constants.map(|c| declare.store.add(format!("{name}.{}", c.name), c.shape, Arena::Constants));
+            Stage { module, options: spec.options, heads, constants: constants.collect() }
         });
-        let heads = heads.collect();
+        let stages = stages.collect();
         let initial = declare.initial;
-        DtiKmeans { spec, prototypes, encoder, heads, weights, initial }
+        DtiKmeans { spec, prototypes, encoder, stages, weights, initial }
     }
 
     /// Writes starting values: the given prototypes [K,C,H,W], and encoder and heads drawn from `rng`.
@@ -105,10 +134,16 @@ impl DtiKmeans {
     /// Writes what is neither trained nor stored in checkpoints.
     pub fn write_constants(&self, store: &Store, engine: &mut dyn Engine) -> Result<(), EngineError> {
         let Spec { channels, height, width, .. } = self.spec;
-        match (self.weights, self.spec.gaussian_weights) {
-            (Some(id), Some(std)) => engine.write_f32(&store[id], &gaussian_weights(channels, height, width, std)),
-            _ => Ok(()),
+        if let (Some(id), Some(std)) = (self.weights, self.spec.gaussian_weights) {
+            engine.write_f32(&store[id], &gaussian_weights(channels, height, width, std))?;
         }
+        for stage in &self.stages {
+            let constants = stage.transformation().constants(height, width);
+            for (&id, constant) in stage.constants.iter().zip(&constants) {
+                engine.write_f32(&store[id], &constant.values)?;
+            }
+        }
+        Ok(())
     }
 
     /// The loss of images x [B,C,H,W] with the first `active` transformations after the identity, in training mode.
@@ -145,7 +180,7 @@ impl DtiKmeans {
         let mut groups = vec![Group { parameters: vec![self.prototypes], decayed: false }];
         if active > 0 {
             let encoder = self.encoder.iter().map(Encoder::parameters);
-            let heads = self.heads[..active].iter().map(Heads::parameters);
+            let heads = self.stages[..active].iter().map(|s| s.heads.parameters());
             groups.extend(encoder.chain(heads).map(|parameters| Group { parameters, decayed: true }));
         }
         groups
@@ -158,7 +193,7 @@ impl DtiKmeans {
 
     /// Tensors whose first axis is the prototype: what moves when a cluster is restarted. The prototypes come first.
     pub fn per_prototype(&self) -> Vec<PersistentId> {
-        std::iter::once(self.prototypes).chain(self.heads.iter().flat_map(Heads::parameters)).collect()
+        std::iter::once(self.prototypes).chain(self.stages.iter().flat_map(|s| s.heads.parameters())).collect()
     }
 
     /// Everything that a checkpoint holds: parameters and running statistics.
@@ -166,13 +201,9 @@ impl DtiKmeans {
         std::iter::once(self.prototypes).chain(self.initial.iter().map(|(id, _)| *id)).collect()
     }
 
-    fn modules(&self, active: usize) -> impl Iterator<Item = (&Heads, &Module)> {
-        self.heads.iter().zip(&self.spec.sequence.0).take(active)
-    }
-
     /// Features [B,d]; the identity alone needs none.
     fn features(&self, tape: &mut Tape, store: &Store, x: Var, active: usize, mode: Mode) -> Option<Var> {
-        assert!(active <= self.heads.len(), "{active} transformations active of {}", self.heads.len());
+        assert!(active <= self.stages.len(), "{active} transformations active of {}", self.stages.len());
         let encoder = self.encoder.as_ref().filter(|_| active > 0)?;
         Some(encoder.forward(tape, store, x, mode))
     }
@@ -182,9 +213,9 @@ impl DtiKmeans {
         let prototypes = tape.persistent(store, self.prototypes);
         let mut source = Source { image: prototypes, rows: Rows::Each, index: None };
         if let Some(features) = features {
-            for (heads, module) in self.modules(active) {
-                let beta = heads.all(tape, store, features);
-                source = Source::own(module.transformation().apply(tape, source, beta, self.spec.padding));
+            for stage in &self.stages[..active] {
+                let beta = stage.heads.all(tape, store, features);
+                source = stage.apply(tape, store, source, beta, self.spec.padding);
             }
         }
         let weights = self.weights.map(|id| tape.persistent(store, id));
@@ -196,9 +227,9 @@ impl DtiKmeans {
         let prototypes = tape.persistent(store, self.prototypes);
         let mut source = Source { image: prototypes, rows: Rows::Selected, index: Some(winner) };
         if let Some(features) = features {
-            for (heads, module) in self.modules(active) {
-                let beta = heads.selected(tape, store, features, winner);
-                source = Source::own(module.transformation().apply(tape, source, beta, self.spec.padding));
+            for stage in &self.stages[..active] {
+                let beta = stage.heads.selected(tape, store, features, winner);
+                source = stage.apply(tape, store, source, beta, self.spec.padding);
             }
         }
         source

@@ -125,12 +125,56 @@ pub enum Op {
     AffineGrid,
     /// dgrid [R,H,W,2] -> dbeta [R,6].
     AffineGridGrad,
+    /// beta [R,9] -> grid [R,H,W,2] = (x,y)/w, (x,y,w) = H (u,v,1), H = identity + beta as a 3x3 matrix, (u,v) the pixel
+    /// centres as in `AffineGrid`. Where w is no more than 1e-8 from zero it counts as 1.
+    ProjectiveGrid,
+    /// beta [R,9], dgrid [R,H,W,2] -> dbeta [R,9].
+    ProjectiveGridGrad,
+    /// matrix [G,H,W], base [H,W,2], beta [R,2G] as [R,G,2] -> grid [R,H,W,2] = base + sum over g of matrix[g] beta[r,g].
+    ControlGrid,
+    /// matrix [G,H,W], dgrid [R,H,W,2] -> dbeta [R,2G].
+    ControlGridGrad,
     /// image [S,C,Hs,Ws], grid [R,H,W,2] (, index [R]) -> y [R,C,H,W], bilinear, positions ((g+1) size - 1)/2.
     GridSample(Padding, Rows),
     /// grid [R,H,W,2], dy [R,C,H,W] -> dimage [R,C,Hs,Ws], one image per row; `SumRows` brings shared images together.
     GridSampleGradImage(Padding),
     /// image [S,C,Hs,Ws], grid [R,H,W,2], dy [R,C,H,W] (, index [R]) -> dgrid [R,H,W,2].
     GridSampleGradGrid(Padding, Rows),
+    /// image [S,C,H,W], beta [R,2C] as [R,C,2] = (w,o) (, index [R]) -> y [R,C,H,W] = (1+w) image + o.
+    Color(Rows),
+    /// beta [R,2C], dy [R,C,H,W] -> dimage [R,C,H,W], one image per row.
+    ColorGradImage,
+    /// image [S,C,H,W], dy [R,C,H,W] (, index [R]) -> dbeta [R,2C].
+    ColorGradBeta(Rows),
+    /// beta [R,1+n] -> p [R,1+n] = (beta_0, sigmoid(beta_1.. + c)), n odd, c = 5 in the middle of the n and -5 elsewhere.
+    MorphoWeights,
+    /// p, dp [R,1+n] -> dbeta [R,1+n].
+    MorphoWeightsGrad,
+    /// image [S,C,H,W], p [R,1+n] (, index [R]) -> e [R,C,H,W] = exp(p_0 image), the exponent limited to +-60.
+    MorphoExp(Rows),
+    /// image [S,C,H,W], p [R,1+kernel^2] = (alpha, a), e [R,C,H,W] (, index [R]) -> y, inverse [R,C,H,W]: over the window
+    /// around each pixel y = sum a image e / sum a e and inverse = 1 / sum a e, with image = 0 and e = 1 outside.
+    Morpho {
+        /// Extent of the window, odd.
+        kernel: usize,
+        /// Row of the image for each of the R rows.
+        rows: Rows,
+    },
+    /// image [S,C,H,W], p [R,1+kernel^2], e, y, inverse, dy [R,C,H,W] (, index [R]) -> dimage [R,C,H,W], one image per
+    /// row, through e as well, which is a constant where its exponent was limited.
+    MorphoGradImage {
+        /// As in `Morpho`.
+        kernel: usize,
+        /// As in `Morpho`.
+        rows: Rows,
+    },
+    /// image [S,C,H,W], p [R,1+kernel^2], e, y, inverse, dy [R,C,H,W] (, index [R]) -> dp [R,1+kernel^2], through e as well.
+    MorphoGradWeights {
+        /// As in `Morpho`.
+        kernel: usize,
+        /// As in `Morpho`.
+        rows: Rows,
+    },
     /// x [R,n] (, index [R]) -> y [S,n], y[s] = sum of the rows that use s, in ascending order.
     SumRows(Rows),
     /// x [B,n], t [S,n] (, weights [n]) (, index [R]) -> d [B,J], R = B J rows: d[b,j] = mean over n of weights (x[b] - t[row])^2.
@@ -216,9 +260,22 @@ impl Op {
             Op::LinearGradWeight(_) => "linear_grad_weight",
             Op::AffineGrid => "affine_grid",
             Op::AffineGridGrad => "affine_grid_grad",
+            Op::ProjectiveGrid => "projective_grid",
+            Op::ProjectiveGridGrad => "projective_grid_grad",
+            Op::ControlGrid => "control_grid",
+            Op::ControlGridGrad => "control_grid_grad",
             Op::GridSample(..) => "grid_sample",
             Op::GridSampleGradImage(_) => "grid_sample_grad_image",
             Op::GridSampleGradGrid(..) => "grid_sample_grad_grid",
+            Op::Color(_) => "color",
+            Op::ColorGradImage => "color_grad_image",
+            Op::ColorGradBeta(_) => "color_grad_beta",
+            Op::MorphoWeights => "morpho_weights",
+            Op::MorphoWeightsGrad => "morpho_weights_grad",
+            Op::MorphoExp(_) => "morpho_exp",
+            Op::Morpho { .. } => "morpho",
+            Op::MorphoGradImage { .. } => "morpho_grad_image",
+            Op::MorphoGradWeights { .. } => "morpho_grad_weights",
             Op::SumRows(_) => "sum_rows",
             Op::SquaredDistance { .. } => "squared_distance",
             Op::SquaredDistanceGrad { .. } => "squared_distance_grad",

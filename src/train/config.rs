@@ -4,7 +4,7 @@ use crate::data::ImageSet;
 use crate::model::Spec;
 use crate::nn::{EncoderKind, UnknownEncoder};
 use crate::tape::Padding;
-use crate::warp::{Sequence, SequenceError};
+use crate::warp::{self, Module, Sequence, SequenceError};
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides the result of a run besides the data and the device.
@@ -19,6 +19,10 @@ pub struct Config {
     pub clusters: usize,
     /// Transformations in order, beginning with `identity`.
     pub sequence: String,
+    /// Control points along a side of thin-plate splines.
+    pub grid_size: usize,
+    /// Extent in pixels of the windows of morphology, odd.
+    pub kernel_size: usize,
     /// Network that reads the images.
     pub encoder: String,
     /// What warps read outside a prototype: `border` or `zeros`.
@@ -50,11 +54,13 @@ pub struct Config {
 }
 
 /// Names of all keys.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 20] = [
     "dataset",
     "limit",
     "clusters",
     "sequence",
+    "grid_size",
+    "kernel_size",
     "encoder",
     "padding",
     "gaussian_weights_std",
@@ -71,6 +77,10 @@ pub const KEYS: [&str; 18] = [
     "seed",
 ];
 
+/// Control points along a side of thin-plate splines: fewer do not span a plane, and with many more the constants of
+/// the spline would take minutes to compute.
+const GRID_SIZES: std::ops::RangeInclusive<usize> = 2..=32;
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -78,6 +88,8 @@ impl Default for Config {
             limit: 0,
             clusters: 10,
             sequence: "identity".into(),
+            grid_size: warp::Options::default().grid_size,
+            kernel_size: warp::Options::default().kernel_size,
             encoder: "resnet20".into(),
             padding: "border".into(),
             gaussian_weights_std: 0.0,
@@ -214,6 +226,14 @@ impl Config {
         if self.clusters == 0 {
             return wrong("clusters", &self.clusters, "at least one prototype is needed");
         }
+        if !GRID_SIZES.contains(&self.grid_size) {
+            let (least, most) = (GRID_SIZES.start(), GRID_SIZES.end());
+            let problem = format!("thin-plate splines need from {least} to {most} control points along a side");
+            return wrong("grid_size", &self.grid_size, &problem);
+        }
+        if self.kernel_size.is_multiple_of(2) {
+            return wrong("kernel_size", &self.kernel_size, "the windows of morphology need an odd extent");
+        }
         if self.batch_size == 0 {
             return wrong("batch_size", &self.batch_size, "a step needs at least one image");
         }
@@ -265,6 +285,10 @@ impl Config {
             let problem = format!("{} has only {} images, and every prototype starts from one", set.name, set.len());
             return wrong("clusters", self.clusters, problem);
         }
+        if sequence.0.contains(&Module::Morpho) && self.kernel_size > set.height.min(set.width) {
+            let problem = format!("windows of morphology do not fit {} pixels by {}", set.height, set.width);
+            return wrong("kernel_size", self.kernel_size, problem);
+        }
         let std = self.gaussian_weights_std;
         Ok(Spec {
             k: self.clusters,
@@ -273,6 +297,7 @@ impl Config {
             width: set.width,
             encoder: self.encoder.parse()?,
             sequence,
+            options: warp::Options { grid_size: self.grid_size, kernel_size: self.kernel_size },
             padding: self.padding()?,
             gaussian_weights: (std > 0.0).then_some(std),
         })
@@ -346,6 +371,8 @@ mod tests {
             ("lr=nan", "a positive number"),
             ("sequence=identity warp", "unknown transformation 'warp'"),
             ("encoder=vgg", "unknown encoder 'vgg'"),
+            ("grid_size=1", "from 2 to 32 control points"),
+            ("kernel_size=4", "an odd extent"),
             ("padding=mirror", "border and zeros"),
             ("curriculum=[1,2]", "0 transformations after the identity"),
         ] {

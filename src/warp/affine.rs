@@ -8,15 +8,11 @@ use crate::tape::{Padding, Tape, Var};
 pub struct Affine;
 
 impl Transformation for Affine {
-    fn name(&self) -> &'static str {
-        "affine"
-    }
-
     fn parameters(&self, _channels: usize) -> usize {
         6
     }
 
-    fn apply(&self, tape: &mut Tape, source: Source, beta: Var, padding: Padding) -> Var {
+    fn apply(&self, tape: &mut Tape, source: Source, beta: Var, _constants: &[Var], padding: Padding) -> Var {
         let [h, w] = tape.shape(source.image).tail();
         let grid = tape.affine_grid(beta, h, w);
         tape.grid_sample(source.image, grid, padding, source.rows, source.index)

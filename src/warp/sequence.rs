@@ -1,24 +1,52 @@
 //! Sequences of transformations as users write them.
 
-use super::{Affine, Transformation};
+use super::{Affine, Color, Morpho, Options, Projective, Tps, Transformation};
 use std::fmt;
 use std::str::FromStr;
 
 /// A transformation that takes part in sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
+    /// Scale and offset of each channel.
+    Color,
     /// Affine maps.
     Affine,
+    /// Projective maps.
+    Projective,
+    /// Thin-plate splines.
+    Tps,
+    /// Morphology.
+    Morpho,
 }
 
 impl Module {
     /// All of them.
-    pub const ALL: [Module; 1] = [Module::Affine];
+    pub const ALL: [Module; 5] = [Module::Color, Module::Affine, Module::Projective, Module::Tps, Module::Morpho];
 
     /// What it does.
-    pub fn transformation(self) -> &'static dyn Transformation {
+    pub fn transformation(self, options: Options) -> Box<dyn Transformation> {
         match self {
-            Module::Affine => &Affine,
+            Module::Color => Box::new(Color),
+            Module::Affine => Box::new(Affine),
+            Module::Projective => Box::new(Projective),
+            Module::Tps => Box::new(Tps { grid_size: options.grid_size }),
+            Module::Morpho => Box::new(Morpho { kernel_size: options.kernel_size }),
+        }
+    }
+
+    /// Its name in sequences.
+    pub fn name(self) -> &'static str {
+        self.names()[0]
+    }
+
+    /// What it may be called in sequences; three letters or more of a name will do.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Module::Color => &["color"],
+            Module::Affine => &["affine"],
+            Module::Projective => &["projective", "homography"],
+            Module::Tps => &["tps", "thinplatespline"],
+            Module::Morpho => &["morpho", "morphological"],
         }
     }
 }
@@ -35,7 +63,7 @@ pub enum SequenceError {
     NoIdentity(String),
     /// A module that does not exist.
     #[error("unknown transformation '{module}' in the sequence '{sequence}': the transformations are identity, {}",
-        Module::ALL.map(|m| m.transformation().name()).join(", "))]
+        Module::ALL.map(Module::name).join(", "))]
     Unknown {
         /// The module.
         module: String,
@@ -54,10 +82,8 @@ impl FromStr for Sequence {
             return Err(SequenceError::NoIdentity(text.into()));
         }
         let module = |name: &str| {
-            let known = Module::ALL.into_iter().find(|m| {
-                let full = m.transformation().name();
-                name == full || (name.len() >= 3 && full.starts_with(name))
-            });
+            let called = |m: &Module| m.names().iter().any(|full| name.len() >= 3 && full.starts_with(name));
+            let known = Module::ALL.into_iter().find(called);
             known.ok_or_else(|| SequenceError::Unknown { module: name.into(), sequence: text.into() })
         };
         names.map(module).collect::<Result<_, _>>().map(Sequence)
@@ -67,7 +93,7 @@ impl FromStr for Sequence {
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "identity")?;
-        self.0.iter().try_for_each(|m| write!(f, " {}", m.transformation().name()))
+        self.0.iter().try_for_each(|m| write!(f, " {}", m.name()))
     }
 }
 
@@ -82,6 +108,9 @@ mod tests {
             assert_eq!(sequence.0, [Module::Affine], "{text}");
             assert_eq!(sequence.to_string(), "identity affine");
         }
+        let sequence: Sequence =
+            "id_col_proj_homography_thinplatespline_morphological".parse().expect("short and other names");
+        assert_eq!(sequence.to_string(), "identity color projective projective tps morpho");
         assert_eq!("identity".parse::<Sequence>(), Ok(Sequence(vec![])));
         assert!(matches!("affine".parse::<Sequence>(), Err(SequenceError::NoIdentity(_))));
         let unknown = "identity afine".parse::<Sequence>().expect_err("a misspelling");

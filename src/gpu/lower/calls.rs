@@ -170,17 +170,27 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             let launch = launch.read_all(&ins[..2]).read_optional(ins.get(2)).write_all(outs);
             launch.invocations(lowered, n, 64);
         }
-        Op::AffineGrid => {
+        Op::AffineGrid | Op::ProjectiveGrid => {
             let [h, w, _] = outs[0].shape.tail();
             let n = len(&outs[0]) / 2;
             let launch = launch.param("n", n).param("height", h).param("width", w).read_all(ins).write_all(outs);
             launch.invocations(lowered, n, 256);
         }
-        Op::AffineGridGrad => {
-            let [h, w, _] = ins[0].shape.tail();
-            let rows = ins[0].shape.rows(3);
+        Op::AffineGridGrad | Op::ProjectiveGridGrad => {
+            let dgrid = &ins[ins.len() - 1].shape;
+            let ([h, w, _], rows) = (dgrid.tail(), dgrid.rows(3));
             let launch = launch.param("rows", rows).param("height", h).param("width", w).read_all(ins).write_all(outs);
             launch.groups(lowered, folded(rows));
+        }
+        Op::ControlGrid => {
+            let ([controls, h, w], n) = (ins[0].shape.tail(), len(&outs[0]) / 2);
+            let launch = launch.param("n", n).param("pixels", h * w).param("controls", controls);
+            launch.read_all(ins).write_all(outs).invocations(lowered, n, 256);
+        }
+        Op::ControlGridGrad => {
+            let ([controls, h, w], sums) = (ins[0].shape.tail(), len(&outs[0]) / 2);
+            let launch = launch.param("sums", sums).param("pixels", h * w).param("controls", controls);
+            launch.read_all(ins).write_all(outs).groups(lowered, folded(sums));
         }
         Op::GridSample(padding, rows) | Op::GridSampleGradGrid(padding, rows) => {
             let [c, sh, sw] = ins[0].shape.tail();
@@ -206,6 +216,41 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             let launch = launch.param("channels", c).param("pixels", h * w);
             let launch = launch.param("source_height", sh).param("source_width", sw).param("low_bits", low_bits);
             launch.read_all(ins).write_all(outs).groups(lowered, folded(planes * bands));
+        }
+        Op::Color(rows) | Op::ColorGradBeta(rows) => {
+            let [c, h, w] = ins[0].shape.tail();
+            let launch = launch.rows(rows);
+            if matches!(call.op, Op::Color(_)) {
+                let n = len(&outs[0]);
+                let launch = launch.param("n", n).param("pixels", h * w).param("channels", c);
+                let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..2]);
+                launch.read_optional(ins.get(2)).write_all(outs).invocations(lowered, n, 256);
+            } else {
+                let planes = len(&outs[0]) / 2;
+                let launch = launch.param("planes", planes).param("pixels", h * w).param("channels", c);
+                let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..2]);
+                launch.read_optional(ins.get(2)).write_all(outs).groups(lowered, folded(planes));
+            }
+        }
+        Op::ColorGradImage => {
+            let ([h, w], n) = (outs[0].shape.tail(), len(&outs[0]));
+            let launch = launch.param("n", n).param("pixels", h * w).read_all(ins).write_all(outs);
+            launch.invocations(lowered, n, 256);
+        }
+        Op::MorphoWeights | Op::MorphoWeightsGrad => {
+            let ([width], n) = (outs[0].shape.tail(), len(&outs[0]));
+            let launch = launch.param("n", n).param("width", width).read_all(ins).write_all(outs);
+            launch.invocations(lowered, n, 256);
+        }
+        Op::MorphoExp(rows) => {
+            let ([width], n) = (ins[1].shape.tail(), len(&outs[0]));
+            let shared_rows = ins[0].shape.rows(3);
+            let launch = launch.rows(rows).param("n", n).param("item", len(&ins[0]) / shared_rows);
+            let launch = launch.param("width", width).param("shared_rows", shared_rows).read_all(&ins[..2]);
+            launch.read_optional(ins.get(2)).write_all(outs).invocations(lowered, n, 256);
+        }
+        Op::Morpho { kernel, rows } | Op::MorphoGradImage { kernel, rows } | Op::MorphoGradWeights { kernel, rows } => {
+            morpho(lowered, launch, kernel, rows, call)
         }
         Op::SumRows(rows) => {
             let (from, to) = (len(&ins[0]), len(&outs[0]));
@@ -382,4 +427,23 @@ fn shortcut(lowered: &mut Lowered, launch: Launch, stride: usize, (x, y): (&Oper
     let launch = launch.param("n", n).param("channels", c).param("height", h).param("width", w);
     let launch = launch.param("out_channels", c2).param("out_height", oh).param("out_width", ow);
     launch.param("stride", stride).read_all(&call.inputs).write_all(&call.outputs).invocations(lowered, n, 256);
+}
+
+/// `Morpho` and its gradients: one invocation an element, or one workgroup a row for the weights.
+fn morpho(lowered: &mut Lowered, launch: Launch, kernel: usize, rows: Rows, call: &Call) {
+    let (ins, outs) = (&call.inputs[..], &call.outputs[..]);
+    let [c, h, w] = ins[0].shape.tail();
+    let by_row = matches!(call.op, Op::MorphoGradWeights { .. });
+    let n = if by_row { ins[1].shape.rows(1) } else { outs[0].shape.len() };
+    let launch = launch.rows(rows).constant("KERNEL", kernel as u32).param(if by_row { "rows" } else { "n" }, n);
+    let launch = launch.param("channels", c).param("height", h).param("width", w);
+    // The index comes last.
+    let plain = ins.len() - usize::from(rows == Rows::Selected);
+    let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..plain]);
+    let launch = launch.read_optional(ins.get(plain)).write_all(outs);
+    if by_row {
+        launch.groups(lowered, folded(n));
+    } else {
+        launch.invocations(lowered, n, 256);
+    }
 }

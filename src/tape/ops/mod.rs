@@ -1,10 +1,12 @@
 //! The op table: one file per family, each with shape rules (the recording methods), adjoints and costs.
 
 mod bookkeeping;
+mod color;
 mod conv;
 mod distance;
 mod elementwise;
 mod linear;
+mod morpho;
 mod norm;
 mod pool;
 mod sample;
@@ -32,7 +34,13 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
         Op::BatchNorm { .. } => norm::adjoint(tape, node, input, dy),
         Op::Shortcut { .. } | Op::GlobalAvgPool => pool::adjoint(tape, node, input, dy),
         Op::Linear(_) => linear::adjoint(tape, node, input, dy),
-        Op::AffineGrid | Op::GridSample(..) => sample::adjoint(tape, node, input, dy),
+        Op::AffineGrid | Op::ProjectiveGrid | Op::ControlGrid | Op::GridSample(..) => {
+            sample::adjoint(tape, node, input, dy)
+        }
+        Op::Color(_) => color::adjoint(tape, node, input, dy),
+        // The gradient through e is part of those of the image and the weights.
+        Op::Morpho { .. } if input == 2 => return Ok(None),
+        Op::MorphoWeights | Op::Morpho { .. } => morpho::adjoint(tape, node, input, dy),
         Op::SquaredDistance { .. } | Op::MinRow => distance::adjoint(tape, node, input, dy),
         _ => None,
     };
@@ -76,9 +84,21 @@ impl Call {
             Op::BatchNormGradParams { .. } => 5 * first,
             Op::BatchNormGradInput { .. } => 6 * first,
             Op::AffineGrid | Op::AffineGridGrad => 4 * out.max(first),
+            Op::ProjectiveGrid => 15 * out / 2,
+            Op::ProjectiveGridGrad => 30 * call.inputs[1].shape.len() as u64 / 2,
+            Op::ControlGrid => 2 * out * call.inputs[0].shape.rows(2) as u64,
+            Op::ControlGridGrad => 2 * call.inputs[1].shape.len() as u64 * call.inputs[0].shape.rows(2) as u64,
             Op::GridSample(..) => 8 * out + 12 * call.inputs[1].shape.len() as u64 / 2,
             Op::GridSampleGradImage(_) => 8 * call.inputs[1].shape.len() as u64,
             Op::GridSampleGradGrid(..) => 12 * call.inputs[2].shape.len() as u64,
+            Op::Color(_) => 2 * out,
+            Op::ColorGradImage => out,
+            Op::ColorGradBeta(_) => 3 * call.inputs[1].shape.len() as u64,
+            Op::MorphoWeights | Op::MorphoWeightsGrad => 3 * out,
+            Op::MorphoExp(_) => 2 * out,
+            Op::Morpho { kernel, .. } => 4 * out * (kernel * kernel) as u64,
+            Op::MorphoGradImage { kernel, .. } => 5 * out * (kernel * kernel) as u64,
+            Op::MorphoGradWeights { kernel, .. } => 6 * call.inputs[2].shape.len() as u64 * (kernel * kernel) as u64,
             Op::SquaredDistance { .. } => {
                 3 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64
             }

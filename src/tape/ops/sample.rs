@@ -14,6 +14,26 @@ impl Tape {
         self.push(Op::AffineGrid, vec![beta], shape)
     }
 
+    /// Source coordinates [R,H,W,2] of the projective maps identity + beta [R,9] at the pixel centres of `height` x `width`.
+    pub fn projective_grid(&mut self, beta: Var, height: usize, width: usize) -> Var {
+        let [p] = self.shape(beta).tail();
+        assert_eq!(p, 9, "projective_grid: beta {:?}", self.shape(beta));
+        let shape = self.shape(beta).with_tail(1, &[height, width, 2]);
+        self.push(Op::ProjectiveGrid, vec![beta], shape)
+    }
+
+    /// Source coordinates [R,H,W,2] that are linear in the displacements beta [R,2G], laid out [G,2] = (x, y), of G
+    /// control points: base [H,W,2] + sum over g of matrix [G,H,W] times the displacement of g. No gradient for
+    /// matrix and base, which are constants.
+    pub fn control_grid(&mut self, matrix: Var, base: Var, beta: Var) -> Var {
+        let [g, h, w] = self.shape(matrix).tail();
+        let [p] = self.shape(beta).tail();
+        assert_eq!(self.shape(base).0, [h, w, 2], "control_grid: matrix {:?}", self.shape(matrix));
+        assert_eq!(p, 2 * g, "control_grid: beta {:?} for {g} control points", self.shape(beta));
+        let shape = self.shape(beta).with_tail(1, &[h, w, 2]);
+        self.push(Op::ControlGrid, vec![matrix, base, beta], shape)
+    }
+
     /// Bilinear samples [R,C,H,W] of image [S,C,Hs,Ws] at grid [R,H,W,2]; the image of a row is found by `rows`.
     pub fn grid_sample(&mut self, image: Var, grid: Var, padding: Padding, rows: Rows, index: Option<Var>) -> Var {
         let [c, _, _] = self.shape(image).tail();
@@ -40,6 +60,16 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
         Op::AffineGrid => {
             let shape = tape.shape(node.inputs[0]).clone();
             Some(tape.push(Op::AffineGridGrad, vec![dy], shape))
+        }
+        // grid = (x,y)/w, (x,y,w) = H (u,v,1): d(x,y) = dgrid/w, dw = -dgrid . grid / w, dH = d(x,y,w) (u,v,1)^T summed.
+        Op::ProjectiveGrid => {
+            let beta = node.inputs[0];
+            Some(tape.push(Op::ProjectiveGridGrad, vec![beta, dy], tape.shape(beta).clone()))
+        }
+        // grid = base + M beta: dbeta = M^T dgrid.
+        Op::ControlGrid if input == 2 => {
+            let (matrix, beta) = (node.inputs[0], node.inputs[2]);
+            Some(tape.push(Op::ControlGridGrad, vec![matrix, dy], tape.shape(beta).clone()))
         }
         Op::GridSample(padding, rows) => {
             let (image, grid) = (node.inputs[0], node.inputs[1]);

@@ -2,6 +2,7 @@
 //! naive loops that can be checked by eye, against which engines are compared.
 
 mod nn;
+mod transformations;
 mod warp;
 
 use proteus::tape::{Arena, Call, Dtype, Op, Operand, Place, Program, Rows, Store};
@@ -203,7 +204,9 @@ impl Args<'_> {
 }
 
 fn evaluate(args: &Args) -> Vec<Data> {
-    if let Some(outputs) = nn::evaluate(args).or_else(|| warp::evaluate(args)) {
+    if let Some(outputs) =
+        nn::evaluate(args).or_else(|| warp::evaluate(args)).or_else(|| transformations::evaluate(args))
+    {
         return outputs;
     }
     let one = |x: Vec<f64>| vec![Data::Real(x)];

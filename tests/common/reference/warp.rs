@@ -104,7 +104,7 @@ pub fn evaluate(args: &Args) -> Option<Vec<Data>> {
 }
 
 /// Normalised coordinates (u, v) of the centre of a pixel.
-fn centre(pixel: usize, h: usize, w: usize) -> (f64, f64) {
+pub fn centre(pixel: usize, h: usize, w: usize) -> (f64, f64) {
     let (i, j) = (pixel / w, pixel % w);
     ((2 * j + 1) as f64 / w as f64 - 1.0, (2 * i + 1) as f64 / h as f64 - 1.0)
 }

@@ -4,6 +4,7 @@
 mod layers;
 mod rows;
 mod steps;
+mod transformations;
 mod warps;
 
 use super::builder::Builder;
@@ -61,6 +62,7 @@ pub fn cases() -> Vec<Case> {
     let mut all = layers::cases();
     all.extend(rows::cases());
     all.extend(warps::cases());
+    all.extend(transformations::cases());
     all.extend(steps::cases());
     if let Ok(word) = std::env::var("PROTEUS_CASES") {
         all.retain(|case| case.name.contains(&word));

@@ -1,0 +1,50 @@
+// dbeta[r,g] = sum over pixels of matrix[g,p] dgrid[r,p]
+//
+// matrix [G,H,W], dgrid [R,H,W,2] (x, y), dbeta [R,2G] as [R,G,2].
+// Workgroup: 64 invocations for one control point of a row. Grid: (row, control point), point fastest (linear, folded).
+// Deterministic: strided partial sums and a tree of fixed shape.
+
+//#import workgroup_sum
+
+struct Params {
+    // Rows times control points.
+    sums: u32,
+    pixels: u32,
+    controls: u32,
+}
+
+const WG_SIZE: u32 = 64u;
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> matrix: array<f32>;
+@group(0) @binding(2)
+var<storage, read> dgrid: array<f32>;
+@group(0) @binding(3)
+var<storage, read_write> dbeta: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let item = group.y * groups.x + group.x;
+    if item >= params.sums {
+        return;
+    }
+    let r = item / params.controls;
+    let g = item - r * params.controls;
+    var sum = vec2<f32>();
+    for (var p = lane; p < params.pixels; p += WG_SIZE) {
+        let at = 2u * (r * params.pixels + p);
+        sum += matrix[g * params.pixels + p] * vec2<f32>(dgrid[at], dgrid[at + 1u]);
+    }
+    let x = workgroup_sum(lane, sum.x);
+    let y = workgroup_sum(lane, sum.y);
+    if lane == 0u {
+        dbeta[2u * item] = x;
+        dbeta[2u * item + 1u] = y;
+    }
+}

@@ -1,0 +1,129 @@
+//! Transformations other than affine maps.
+
+use super::Case;
+use super::rows::index;
+use proteus::tape::{Arena, Rows};
+use proteus::warp::{Tps, Transformation};
+
+/// How rows find their image, with R and S.
+const ROWS: [(Rows, usize, usize); 5] =
+    [(Rows::Own, 3, 3), (Rows::Each, 5, 1), (Rows::Each, 6, 3), (Rows::Selected, 5, 4), (Rows::Selected, 1, 3)];
+
+pub fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    color(&mut all);
+    projective(&mut all);
+    control_grid(&mut all);
+    morpho(&mut all);
+    all
+}
+
+fn color(all: &mut Vec<Case>) {
+    for (rows, r, s) in ROWS {
+        for [c, h, w] in [[1, 1, 1], [3, 13, 5], [1, 28, 28]] {
+            all.push(Case::new(format!("color {rows:?} R {r} S {s} [{c}, {h}, {w}]"), move |b| {
+                let (image, beta) = (b.normal([s, c, h, w]), b.draw([r, 2 * c], |rng| 0.5 * rng.normal()));
+                let index = index(b, rows, r, s);
+                b.wrt(image);
+                b.wrt(beta);
+                let y = b.tape.color(image, beta, rows, index);
+                b.out("y", y);
+            }));
+        }
+    }
+    all.push(Case::new("color Each over rows in two dimensions", |b| {
+        let (image, beta) = (b.normal([3, 2, 7, 5]), b.normal([4, 3, 4]));
+        b.wrt(image);
+        b.wrt(beta);
+        let y = b.tape.color(image, beta, Rows::Each, None);
+        b.out("y", y);
+    }));
+}
+
+fn projective(all: &mut Vec<Case>) {
+    for [r, h, w] in [[1, 1, 1], [3, 7, 7], [5, 13, 28], [1, 28, 28], [10, 5, 3]] {
+        all.push(Case::new(format!("projective_grid {r} of {h}x{w}"), move |b| {
+            let beta = b.draw([r, 9], |rng| rng.uniform(-0.2, 0.2));
+            b.wrt(beta);
+            let grid = b.tape.projective_grid(beta, h, w);
+            b.out("grid", grid);
+        }));
+    }
+    // w = 1 + 8 u is zero in the fourth column, exactly.
+    all.push(
+        Case::new("projective_grid with a column on the horizon", |b| {
+            let beta = b.real([1, 9], &[0.1, 0.2, -0.3, 0.2, -0.1, 0.4, 8.0, 0.0, 0.0]);
+            b.wrt(beta);
+            let grid = b.tape.projective_grid(beta, 4, 8);
+            b.out("grid", grid);
+        })
+        .no_differences("a pole on the horizon"),
+    );
+}
+
+fn control_grid(all: &mut Vec<Case>) {
+    for ([r, g], [h, w]) in [([1, 1], [1, 1]), ([3, 4], [7, 7]), ([5, 25], [13, 28]), ([2, 9], [28, 28])] {
+        all.push(Case::new(format!("control_grid {r} of {h}x{w}, {g} points"), move |b| {
+            let [matrix, base] = [vec![g, h, w], vec![h, w, 2]].map(|shape| {
+                let values: Vec<f32> = (0..shape.iter().product()).map(|_| b.rng.normal()).collect();
+                b.real_in(Arena::Constants, &shape[..], &values)
+            });
+            let beta = b.normal([r, 2 * g]);
+            b.wrt(beta);
+            let grid = b.tape.control_grid(matrix, base, beta);
+            b.out("grid", grid);
+        }));
+    }
+    all.push(Case::new("control_grid of thin-plate splines over rows in two dimensions", |b| {
+        let constants = Tps { grid_size: 4 }.constants(28, 20).into_iter();
+        let constants: Vec<_> = constants.map(|c| b.real_in(Arena::Constants, c.shape, &c.values)).collect();
+        let beta = b.draw([3, 2, 32], |rng| 0.2 * rng.normal());
+        b.wrt(beta);
+        let grid = b.tape.control_grid(constants[0], constants[1], beta);
+        b.out("grid", grid);
+    }));
+}
+
+fn morpho(all: &mut Vec<Case>) {
+    for (kernel, (rows, r, s)) in [3, 5, 1, 7, 3].into_iter().zip(ROWS) {
+        for [c, h, w] in [[1, 1, 1], [3, 9, 5], [1, 28, 28]] {
+            all.push(Case::new(format!("morpho {kernel} {rows:?} R {r} S {s} [{c}, {h}, {w}]"), move |b| {
+                let image = b.draw([s, c, h, w], |rng| rng.uniform(0.0, 1.0));
+                let beta = b.draw([r, 1 + kernel * kernel], |rng| 2.0 * rng.normal());
+                let index = index(b, rows, r, s);
+                b.wrt(image);
+                // A window of one pixel changes nothing, whatever its parameters.
+                if kernel > 1 {
+                    b.wrt(beta);
+                }
+                let y = b.tape.morpho(image, beta, kernel, rows, index);
+                b.out("y", y);
+            }));
+        }
+    }
+    all.push(Case::new("morpho Each over rows in two dimensions", |b| {
+        let image = b.normal([3, 2, 7, 5]);
+        let beta = b.normal([4, 3, 10]);
+        b.wrt(image);
+        b.wrt(beta);
+        let y = b.tape.morpho(image, beta, 3, Rows::Each, None);
+        b.out("y", y);
+    }));
+    // From erosion to dilation, at 700 with limited exponents.
+    all.push(
+        Case::new("morpho of extreme exponents", |b| {
+            let image = b.draw([1, 2, 9, 8], |rng| rng.uniform(0.0, 1.0));
+            let mut beta = vec![0.3f32; 6 * 26];
+            for (row, alpha) in beta.chunks_mut(26).zip([-700.0, -60.0, -20.0, 20.0, 60.0, 700.0]) {
+                row[0] = alpha;
+            }
+            let beta = b.real([6, 26], &beta);
+            b.wrt(image);
+            b.wrt(beta);
+            let y = b.tape.morpho(image, beta, 5, Rows::Each, None);
+            b.out("y", y);
+        })
+        .tolerance(1e-8, 1e-3, "exponents of 60 have an error of 4e-6, and gradients multiply it by 60")
+        .no_differences("kinks where exponents are limited"),
+    );
+}
