@@ -1,6 +1,6 @@
 // y = scale * (sum of x)
 //
-// x [n], y [1]. One workgroup of 256: what a step sums to one number is small (a loss an image).
+// x [n], y [1]. One workgroup of 256 invocations: what a step sums to one number is small (a loss an image).
 // Deterministic: strided partial sums and a tree of fixed shape.
 
 //#import workgroup_sum

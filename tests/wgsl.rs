@@ -1,190 +1,43 @@
 //! Every kernel and every variant that lowering uses: valid WGSL within WebGPU's default limits, with bindings and
 //! parameters that agree with the Rust side. Needs no device.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::builder::Recorded;
+use common::table::cases;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
+use proteus::data::mnist5k;
 use proteus::gpu::{Access, Dispatch, Lowered, lower, wgsl};
-use proteus::tape::{AdamSpec, Arena, ConvSpec, Dtype, Padding, PersistentId, Program, Rows, Store, Tape, Var};
+use proteus::model::DtiKmeans;
+use proteus::tape::{Arena, Dtype, Program, Store, Tape};
+use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
 
-const ADAM: AdamSpec = AdamSpec { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4 };
-
-/// Records small models that use every operation in every mode.
-struct Recorder {
-    tape: Tape,
-    store: Store,
-}
-
-impl Recorder {
-    fn new() -> Self {
-        Recorder { tape: Tape::new(), store: Store::new() }
+/// Training and evaluation steps of the preset, as they are run.
+fn preset_steps() -> Vec<Program> {
+    let config = preset("mnist5k").expect("a preset");
+    let set = mnist5k::load().expect("the embedded digits");
+    let mut store = Store::new();
+    let model = DtiKmeans::new(&mut store, config.spec(&set).expect("a model"));
+    let last = config.curriculum.len();
+    let ledger = Ledger::new(&mut store, &set, &config, model.groups(last).len());
+    let mut programs = Vec::new();
+    for active in [0, last] {
+        let batch = config.batch_size;
+        let step = training_step(&model, &mut store, &ledger, &config, batch, active);
+        programs.push(step.expect("differentiable"));
+        programs.push(evaluation_step(&model, &store, &ledger, batch, active));
+        programs.extend(alignment_step(&model, &store, &ledger, active));
     }
-
-    fn tensor<const N: usize>(&mut self, shape: [usize; N], arena: Arena) -> (Var, PersistentId) {
-        let id = self.store.add(format!("{arena:?} {shape:?}"), shape, arena);
-        (self.tape.persistent(&self.store, id), id)
-    }
-
-    fn parameter<const N: usize>(&mut self, shape: [usize; N]) -> (Var, PersistentId) {
-        let id = self.store.parameter(format!("parameter {shape:?}"), shape);
-        (self.tape.persistent(&self.store, id), id)
-    }
-
-    /// Differentiates `loss`, stores the gradients of the parameters and steps them with Adam.
-    fn train(mut self, loss: Var, parameters: &[PersistentId], clock: Var) -> Program {
-        let (schedule, _) = self.tensor([10, 2, 2], Arena::State);
-        let vars: Vec<Var> = parameters.iter().map(|&id| self.tape.persistent(&self.store, id)).collect();
-        let gradients = self.tape.gradients(loss, &vars).expect("differentiable");
-        for (&id, gradient) in parameters.iter().zip(gradients) {
-            let in_arena = |r: &mut Recorder, arena| {
-                let view = r.store.view(id, id, arena);
-                (r.tape.persistent(&r.store, view), view)
-            };
-            let (gradient_var, gradient_id) = in_arena(&mut self, Arena::Gradients);
-            self.tape.store(gradient.expect("the loss depends on it"), &self.store, gradient_id);
-            let state = [Arena::Parameters, Arena::Moment1, Arena::Moment2].map(|arena| in_arena(&mut self, arena).0);
-            self.tape.adam((state[0], state[1], state[2]), gradient_var, schedule, clock, 1, ADAM);
-        }
-        let (history, _) = self.tensor([10], Arena::State);
-        self.tape.record(loss, clock, history);
-        self.tape.advance(clock, 8);
-        Program::new(&self.tape)
-    }
+    programs
 }
 
-/// An encoder with everything that encoders have, in training and in evaluation.
-fn encoder(batch: usize, size: usize, batch_stats: bool) -> Program {
-    let mut r = Recorder::new();
-    let (data, _) = r.tensor([100, 3, size, size], Arena::Images);
-    let (order, _) = r.tensor([100], Arena::Control);
-    let (clock, _) = r.tensor([2], Arena::Control);
-    let x = r.tape.gather_images(data, order, clock, batch);
-    let (w1, p1) = r.parameter([16, 3, 3, 3]);
-    let (w2, p2) = r.parameter([20, 16, 3, 3]);
-    let (w3, p3) = r.parameter([20, 20, 1, 1]);
-    let ((gamma, p4), (beta, p5)) = (r.parameter([16]), r.parameter([16]));
-    let ((head, p6), (bias, p7)) = (r.parameter([1, 5, 20]), r.parameter([1, 5]));
-    let mut y = r.tape.conv2d(x, w1, ConvSpec { stride: 1, pad: 1 });
-    let (running_mean, running_variance) = (r.tensor([16], Arena::State).0, r.tensor([16], Arena::State).0);
-    let stats = if batch_stats {
-        let stats = r.tape.batch_norm_stats(y);
-        r.tape.running_stats(stats, (running_mean, running_variance), 0.1, batch * size * size);
-        stats
-    } else {
-        (running_mean, running_variance)
-    };
-    y = r.tape.batch_norm(y, stats, gamma, beta, 1e-5, batch_stats);
-    y = r.tape.relu(y);
-    let short = r.tape.shortcut(y, 20, 2);
-    y = r.tape.conv2d(y, w2, ConvSpec { stride: 2, pad: 1 });
-    y = r.tape.add(y, short);
-    y = r.tape.conv2d(y, w3, ConvSpec { stride: 1, pad: 0 });
-    let pooled = r.tape.global_avg_pool(y);
-    let out = r.tape.linear(pooled, head, bias, Rows::Each, None);
-    let loss = r.tape.mean(out);
-    r.train(loss, &[p1, p2, p3, p4, p5, p6, p7], clock)
-}
-
-/// Heads, warps and distances with one way of finding rows.
-fn warps(rows: Rows, padding: Padding, weighted: bool) -> Program {
-    let (batch, k, size) = (8, 3, 12);
-    let mut r = Recorder::new();
-    let (clock, _) = r.tensor([2], Arena::Control);
-    let (x, _) = r.tensor([batch, 2, size, size], Arena::Constants);
-    let (features, _) = r.tensor([batch, 7], Arena::Constants);
-    let shared = if rows == Rows::Own { batch } else { k };
-    let (prototypes, p1) = r.parameter([shared, 2, size, size]);
-    let ((w, p2), (b, p3)) = (r.parameter([shared, 6, 7]), r.parameter([shared, 6]));
-    let ((w0, p4), (b0, p5)) = (r.parameter([1, 7, 7]), r.parameter([1, 7]));
-    let weights = weighted.then(|| r.tensor([2 * size * size], Arena::Constants).0);
-
-    // An assignment to select by, noted and counted.
-    let (means, _) = r.tensor([k, 2, size, size], Arena::Constants);
-    let d = r.tape.squared_distance(x, means, weights, Rows::Each, None);
-    let (_, argmin) = r.tape.min_row(d);
-    let (assigned, _) = r.tensor([100], Arena::Results);
-    let (counts, _) = r.tensor([k], Arena::Results);
-    r.tape.store_rows(argmin, clock, assigned);
-    r.tape.count(argmin, counts);
-    let index = (rows == Rows::Selected).then_some(argmin);
-
-    let features = r.tape.linear(features, w0, b0, Rows::Each, None);
-    // With `Each` every image meets every head: repeat the features by distance-like bookkeeping of shapes.
-    let rows_per_image = if rows == Rows::Each { k } else { 1 };
-    let features = if rows == Rows::Each {
-        let (repeated, _) = r.tensor([batch * k, 7], Arena::Constants);
-        let part = r.tape.linear(repeated, w0, b0, Rows::Each, None);
-        r.tape.add(part, repeated)
-    } else {
-        features
-    };
-    let beta = r.tape.linear(features, w, b, rows, index);
-    let grid = r.tape.affine_grid(beta, size, size);
-    let warped = r.tape.grid_sample(prototypes, grid, padding, rows, index);
-    let warped = r.tape.reshape(warped, [batch * rows_per_image, 2, size, size]);
-    let d = r.tape.squared_distance(x, warped, weights, Rows::Own, None);
-    let (m, _) = r.tape.min_row(d);
-    let direct = r.tape.squared_distance(x, prototypes, weights, rows, index);
-    let (direct, _) = r.tape.min_row(direct);
-    let sum = r.tape.add(m, direct);
-    let loss = r.tape.mean(sum);
-    r.train(loss, &[p1, p2, p3, p4, p5], clock)
-}
-
-/// All transformations of prototypes, the first of a chain on rows found by `rows`.
-fn transformations(rows: Rows) -> Program {
-    let (batch, k, size) = (8, 3, 12);
-    let mut r = Recorder::new();
-    let (clock, _) = r.tensor([2], Arena::Control);
-    let (x, _) = r.tensor([batch, 2, size, size], Arena::Constants);
-    let (own, s) = match rows {
-        Rows::Own => (batch, batch),
-        Rows::Each => (batch * k, k),
-        Rows::Selected => (batch, k),
-    };
-    let index = (rows == Rows::Selected).then(|| r.tensor([batch], Arena::Control).0);
-    let (prototypes, p1) = r.parameter([s, 2, size, size]);
-    let ((color, p2), (projective, p3)) = (r.parameter([own, 4]), r.parameter([own, 9]));
-    let (morpho, p5) = r.parameter([own, 26]);
-    let shaped = r.tape.morpho(prototypes, morpho, 5, rows, index);
-    let y = r.tape.color(prototypes, color, rows, index);
-    let y = r.tape.add(y, shaped);
-    let grid = r.tape.projective_grid(projective, size, size);
-    let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
-    let (controls, p4) = r.parameter([own, 32]);
-    let (matrix, base) =
-        (r.tensor([16, size, size], Arena::Constants).0, r.tensor([size, size, 2], Arena::Constants).0);
-    let grid = r.tape.control_grid(matrix, base, controls);
-    let y = r.tape.grid_sample(y, grid, Padding::Border, Rows::Own, None);
-    let d = r.tape.squared_distance(x, y, None, Rows::Own, None);
-    let loss = r.tape.mean(d);
-    r.train(loss, &[p1, p2, p3, p4, p5], clock)
-}
-
-/// A tensor that is computed straight into one place and copied to another.
-fn copies() -> Program {
-    let mut r = Recorder::new();
-    let (x, _) = r.tensor([4], Arena::Constants);
-    let y = r.tape.relu(x);
-    let (_, a) = r.tensor([4], Arena::State);
-    let (_, b) = r.tensor([4], Arena::State);
-    r.tape.store(y, &r.store, a);
-    let z = r.tape.relu(x);
-    r.tape.output(z);
-    r.tape.store(z, &r.store, b);
-    Program::new(&r.tape)
-}
-
+/// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
-    let mut programs = vec![encoder(8, 12, true), encoder(128, 28, true), encoder(8, 12, false), copies()];
-    for rows in [Rows::Own, Rows::Each, Rows::Selected] {
-        programs.push(transformations(rows));
-        for padding in [Padding::Border, Padding::Zeros] {
-            programs.extend([false, true].map(|weighted| warps(rows, padding, weighted)));
-        }
-    }
-    programs.iter().map(|p| lower(p).expect("lowers")).collect()
+    let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
+    cases.chain(preset_steps()).map(|p| lower(&p).expect("lowers")).collect()
 }
 
 /// A module with its constants resolved, valid at WebGPU's baseline.
@@ -308,8 +161,10 @@ fn every_file_declares_all_bindings_and_has_a_header() {
     for (name, text) in wgsl::KERNELS {
         let text = wgsl::expand(name, text).expect("imports exist");
         assert!(text.starts_with("// "), "{name} opens with its formula");
-        for word in ["Deterministic", "invocation"] {
-            assert!(text.contains(word), "the header of {name} says {word}");
+        let header: String = text.lines().take_while(|line| line.starts_with("//")).collect();
+        for word in ["Deterministic", "invocation", "["] {
+            // What it computes in which layout, who computes what, and why that is the same every time.
+            assert!(header.contains(word), "the header of {name} says '{word}'");
         }
         let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&text)));
         let mut numbers: Vec<u32> =
@@ -337,7 +192,8 @@ fn no_file_is_forgotten() {
 /// Negative controls: what these tests are for is found.
 #[test]
 fn faults_are_found() {
-    let lowered = lower(&encoder(8, 12, true)).expect("lowers");
+    let training = preset_steps().into_iter().last().expect("a step");
+    let lowered = lower(&training).expect("lowers");
     let dispatch = lowered.dispatches.iter().find(|d| d.kernel == "batch_norm").expect("is used");
     let text = wgsl::source("batch_norm", None).expect("a kernel");
     let check = |text: &str, dispatch: &Dispatch| {
@@ -376,11 +232,16 @@ fn faults_are_found() {
 
 #[test]
 fn reading_and_writing_one_arena_is_refused() {
-    let mut program = copies();
-    // Redirect the input of the first call to the arena that it writes.
-    let output = program.calls[0].outputs[0].storage;
-    let input = program.calls[0].inputs[0].storage;
-    program.storages[input].place = program.storages[output].place;
+    let (mut tape, mut store) = (Tape::new(), Store::new());
+    let [x, y] = ["x", "y"].map(|name| store.add(name, [8], Arena::State));
+    let input = tape.persistent(&store, x);
+    let result = tape.relu(input);
+    tape.store(result, &store, y);
+    let mut program = Program::new(&tape);
+    // A program keeps them apart by a copy; undone here.
+    program.calls.truncate(1);
+    let (input, output) = (program.calls[0].inputs[0].storage, program.calls[0].outputs[0].storage);
+    program.storages[output].place = program.storages[input].place;
     let error = lower(&program).expect_err("one arena is read and written").to_string();
-    assert!(error.contains("relu") && error.contains("State"), "{error}");
+    assert!(error.contains("arena State"), "{error}");
 }
