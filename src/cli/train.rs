@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
   proteus train my.toml --data ~/sets --out run1  a configuration of your own
 
 Keys for --set: dataset, limit, clusters, sequence, grid_size, kernel_size, encoder, padding,
-  gaussian_weights_std, curriculum, epochs, batch_size, lr, lr_milestones, lr_gamma, weight_decay, check_cluster_interval,
-  empty_cluster_threshold, eval_interval, seed")]
+  gaussian_weights_std, curriculum, epochs, batch_size, lr, lr_milestones, lr_gamma, weight_decay,
+  check_cluster_interval, empty_cluster_threshold, eval_interval, seed")]
 pub struct Args {
     /// Name of a preset (mnist5k), or path of a configuration in TOML
     #[arg(value_name = "PRESET | CONFIG.toml", default_value = "mnist5k")]
