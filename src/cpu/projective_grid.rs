@@ -15,13 +15,16 @@ pub struct Projected {
 }
 
 /// (x, y) / w with (x, y, w) = H (u, v, 1), H = identity + `b`. Where w is no more than 1e-8 from zero it counts as 1,
-/// so that no coordinate is infinite.
+/// so that no coordinate is infinite. In f64, since next to the horizon the division magnifies what rounding leaves of w.
 pub fn project(b: &[f32], u: f32, v: f32) -> Projected {
+    let (u, v) = (f64::from(u), f64::from(v));
+    let b: [f64; 9] = std::array::from_fn(|i| f64::from(b[i]));
     let w = 1.0 + (b[6] * u + b[7] * v + b[8]);
     let horizon = w.abs() <= 1e-8;
     let scale = if horizon { 1.0 } else { 1.0 / w };
-    let x = (u + (b[0] * u + b[1] * v + b[2])) * scale;
-    let y = (v + (b[3] * u + b[4] * v + b[5])) * scale;
+    let x = ((u + (b[0] * u + b[1] * v + b[2])) * scale) as f32;
+    let y = ((v + (b[3] * u + b[4] * v + b[5])) * scale) as f32;
+    let scale = scale as f32;
     Projected { x, y, scale, horizon }
 }
 

@@ -174,6 +174,13 @@ impl DtiKmeans {
         Some(self.aligned(tape, store, Some(features), winner, active).image)
     }
 
+    /// All prototypes transformed for each of the images x [B,C,H,W], in evaluation mode -> [B,K,C,H,W].
+    pub fn transformed(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Var {
+        assert!(active > 0, "the identity alone transforms nothing");
+        let features = self.features(tape, store, x, active, Mode::Eval);
+        self.all(tape, store, features, active).image
+    }
+
     /// The optimiser's groups while `active` transformations are: prototypes, encoder, heads of each, as first and last
     /// parameter. Groups of weights that are decayed say so.
     pub fn groups(&self, active: usize) -> Vec<Group> {
@@ -208,8 +215,8 @@ impl DtiKmeans {
         Some(encoder.forward(tape, store, x, mode))
     }
 
-    /// Distances [B,K] of x to every transformed prototype.
-    fn distances(&self, tape: &mut Tape, store: &Store, x: Var, features: Option<Var>, active: usize) -> Var {
+    /// Every prototype, transformed for each image.
+    fn all(&self, tape: &mut Tape, store: &Store, features: Option<Var>, active: usize) -> Source {
         let prototypes = tape.persistent(store, self.prototypes);
         let mut source = Source { image: prototypes, rows: Rows::Each, index: None };
         if let Some(features) = features {
@@ -218,6 +225,12 @@ impl DtiKmeans {
                 source = stage.apply(tape, store, source, beta, self.spec.padding);
             }
         }
+        source
+    }
+
+    /// Distances [B,K] of x to every transformed prototype.
+    fn distances(&self, tape: &mut Tape, store: &Store, x: Var, features: Option<Var>, active: usize) -> Var {
+        let source = self.all(tape, store, features, active);
         let weights = self.weights.map(|id| tape.persistent(store, id));
         tape.squared_distance(x, source.image, weights, source.rows, source.index)
     }

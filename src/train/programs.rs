@@ -54,6 +54,49 @@ impl Ledger {
     }
 }
 
+/// What decides how far a step goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// [T,G,2]: for each step the rates of each group of parameters.
+    pub schedule: Var,
+    /// Its second element counts steps, u32 [2].
+    pub clock: Var,
+    /// L2 decay of the groups that are decayed.
+    pub weight_decay: f32,
+}
+
+/// Appends the gradients of a loss, stored where Adam finds them, and a step of Adam for every group of parameters.
+pub fn update(
+    tape: &mut Tape,
+    store: &mut Store,
+    model: &DtiKmeans,
+    loss: Var,
+    active: usize,
+    rates: Rates,
+) -> Result<(), TapeError> {
+    let groups = model.groups(active);
+    let parameters: Vec<PersistentId> = groups.iter().flat_map(|g| g.parameters.iter().copied()).collect();
+    let handles: Vec<Var> = parameters.iter().map(|&id| tape.persistent(store, id)).collect();
+    let gradients = tape.gradients(loss, &handles)?;
+    for (&id, gradient) in parameters.iter().zip(gradients) {
+        let place = store.view(id, id, Arena::Gradients);
+        // A parameter without influence has the gradient zero.
+        let gradient = gradient.unwrap_or_else(|| tape.fill(store[id].shape.clone(), 0.0));
+        tape.store(gradient, store, place);
+    }
+    for (column, Group { parameters, decayed }) in groups.iter().enumerate() {
+        let (first, last) = (parameters[0], parameters[parameters.len() - 1]);
+        let [p, g, m, v] = [Arena::Parameters, Arena::Gradients, Arena::Moment1, Arena::Moment2].map(|arena| {
+            let view = store.view(first, last, arena);
+            tape.persistent(store, view)
+        });
+        let weight_decay = if *decayed { rates.weight_decay } else { 0.0 };
+        let spec = AdamSpec { beta1: BETAS.0, beta2: BETAS.1, eps: EPS, weight_decay };
+        tape.adam((p, m, v), g, rates.schedule, rates.clock, column, spec);
+    }
+    Ok(())
+}
+
 /// One training step on the next `batch` images: forward, backward, Adam, and the notes that the host reads later.
 pub fn training_step(
     model: &DtiKmeans,
@@ -68,27 +111,9 @@ pub fn training_step(
     let (x, clock) = ledger.gather(tape, store, batch);
     let objective = model.objective(tape, store, x, active);
 
-    let groups = model.groups(active);
-    let parameters: Vec<PersistentId> = groups.iter().flat_map(|g| g.parameters.iter().copied()).collect();
-    let handles: Vec<Var> = parameters.iter().map(|&id| tape.persistent(store, id)).collect();
-    let gradients = tape.gradients(objective.loss, &handles)?;
-    for (&id, gradient) in parameters.iter().zip(gradients) {
-        let place = store.view(id, id, Arena::Gradients);
-        // A parameter without influence has the gradient zero.
-        let gradient = gradient.unwrap_or_else(|| tape.fill(store[id].shape.clone(), 0.0));
-        tape.store(gradient, store, place);
-    }
     let schedule = tape.persistent(store, ledger.schedule);
-    for (column, Group { parameters, decayed }) in groups.iter().enumerate() {
-        let (first, last) = (parameters[0], parameters[parameters.len() - 1]);
-        let [p, g, m, v] = [Arena::Parameters, Arena::Gradients, Arena::Moment1, Arena::Moment2].map(|arena| {
-            let view = store.view(first, last, arena);
-            tape.persistent(store, view)
-        });
-        let weight_decay = if *decayed { config.weight_decay as f32 } else { 0.0 };
-        let spec = AdamSpec { beta1: BETAS.0, beta2: BETAS.1, eps: EPS, weight_decay };
-        tape.adam((p, m, v), g, schedule, clock, column, spec);
-    }
+    let rates = Rates { schedule, clock, weight_decay: config.weight_decay as f32 };
+    update(tape, store, model, objective.loss, active, rates)?;
 
     let [history, counts] = [ledger.history, ledger.counts].map(|id| tape.persistent(store, id));
     tape.record(objective.loss, clock, history);

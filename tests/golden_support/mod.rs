@@ -2,4 +2,5 @@
 
 pub mod compare;
 pub mod formula;
+pub mod training;
 pub mod vectors;
