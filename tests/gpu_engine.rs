@@ -172,7 +172,7 @@ fn training_matches_the_cpu_engine_and_repeats_to_the_bit() {
     assert_eq!(first.results[..4 * IMAGES], twin.results[..4 * IMAGES], "both engines assign alike in the first epoch");
     for (step, (a, b)) in first.losses.iter().zip(&twin.losses).enumerate() {
         // Training is chaotic: what the engines round differently doubles from step to step.
-        let tolerance = 1e-6 * 2f32.powi(step as i32);
+        let tolerance = 1e-5 * 2f32.powi(step as i32);
         assert!((a - b).abs() <= tolerance * b.abs(), "loss of step {step}: {a} on the GPU, {b} on the CPU");
     }
 }
@@ -321,8 +321,19 @@ fn what_does_not_fit_is_an_error() {
     let Some(mut engine) = open(Options { memory_limit: Some(1 << 20), ..Options::default() }) else { return };
     let error = engine.allocate(&store).expect_err("more than the limit");
     assert!(matches!(error, EngineError::OutOfMemory { .. }), "{error}");
-    assert!(error.to_string().contains("a smaller batch_size"), "{error}");
+    assert!(error.to_string().contains("the training state"), "{error}");
     assert_eq!(engine.memory(), 0, "nothing is left behind");
+
+    // Parameters that fit, a step that does not.
+    let (mut tape, mut store) = (Tape::new(), Store::new());
+    let x = store.add("x", [200 << 10], Arena::Constants);
+    let v = tape.persistent(&store, x);
+    let relu = tape.relu(v);
+    let total = tape.sum(relu, 1.0);
+    tape.output(total);
+    engine.allocate(&store).expect("0.8 MiB of 1");
+    let error = engine.load(&[Program::new(&tape)]).expect_err("another 0.8 MiB").to_string();
+    assert!(error.contains("a smaller batch_size"), "{error}");
 }
 
 #[test]
@@ -400,6 +411,31 @@ fn adapters_are_found_by_name_and_unknown_ones_refused() {
         match GpuEngine::new("gpu", Options::default()) {
             Ok(other) => assert!(!other.adapter().software, "a software adapter is used only when named"),
             Err(error) => assert!(error.to_string().contains("only when named"), "{error}"),
+        }
+    }
+}
+
+/// A device that goes away is an error that says so, at whatever comes next, and never a panic.
+#[test]
+fn a_lost_device_is_reported() {
+    let _alone = alone();
+    let Some(mut engine) = open(Options::default()) else { return };
+    let model = Model::new();
+    model.start(&mut engine);
+    let plan = engine.load(std::slice::from_ref(&model.step)).expect("loaded")[0];
+    engine.run(plan, 1).expect("a step");
+    engine.lose();
+    let history = &model.store[model.history];
+    let after: [Result<(), EngineError>; 4] = [
+        engine.run(plan, 1).and_then(|()| engine.finish()),
+        engine.read_f32(history).map(|_| ()),
+        engine.write_f32(history, &vec![0.0; history.shape.len()]),
+        engine.load(std::slice::from_ref(&model.step)).map(|_| ()),
+    ];
+    for (i, result) in after.into_iter().enumerate() {
+        match result {
+            Err(EngineError::DeviceLost { .. }) => {}
+            other => panic!("call {i} after the loss: {other:?}"),
         }
     }
 }

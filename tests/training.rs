@@ -219,3 +219,30 @@ fn steps_leave_out_what_the_loss_does_not_need() {
     // Forward there are all of them.
     assert!(affine.calls.iter().any(|c| c.op.name() == "grid_sample" && c.outputs[0].shape.0[..2] == [16, 7]));
 }
+
+/// Shapes that nobody tunes for: one prototype, one image, tiny images, three channels, no labels.
+#[test]
+fn unusual_sets_train() {
+    for (n, shape, k, labelled) in [
+        (1, [1, 28, 28], 1, true),
+        (5, [1, 4, 4], 2, true),
+        (33, [3, 9, 7], 4, false),
+        (40, [3, 16, 16], 3, true),
+        (12, [1, 1, 5], 12, false),
+    ] {
+        let [channels, height, width] = shape;
+        let item = channels * height * width;
+        // Images of three brightnesses with some texture.
+        let pixels = (0..n * item).map(|p| ((p / item % 3) * 80 + p * 2654435761 / 977 % 60) as u8).collect();
+        let labels = labelled.then(|| (0..n as u32).map(|i| i % 3).collect());
+        let set = ImageSet::new("made", channels, height, width, pixels, labels).expect("a set");
+        let config = config(&["epochs=3", "batch_size=16", "curriculum=[1]", "gaussian_weights_std=3", "limit=0"]);
+        let config = Config { clusters: k, ..config };
+        let home = tempfile::tempdir().expect("a folder");
+        let mut folder = RunFolder::create(&home.path().join("run"), &config, &set).expect("a folder");
+        let finished = train(&config, &set, &mut cpu(2), &mut folder, &mut Silent).expect("a run");
+        assert_eq!(finished.evaluation.sizes.iter().sum::<usize>(), n, "{n} images of {shape:?}");
+        assert_eq!(finished.evaluation.scores.is_some(), labelled);
+        proteus::report::write_pictures(&folder, &finished, &set).expect("pictures");
+    }
+}

@@ -3,6 +3,7 @@
 use super::lower::{Lowered, lower};
 use super::memory::{Memory, Span};
 use super::tile::Isa;
+use crate::tape::memory::ACTIVATIONS;
 use crate::tape::{Arena, Engine, EngineError, KernelTime, PlanId, Program, Store};
 use std::time::Instant;
 
@@ -90,7 +91,7 @@ impl Engine for CpuEngine {
         self.memory = Memory::default();
         for arena in Arena::ALL {
             let bytes = store.arena_len(arena) * arena.dtype().size();
-            let buffer = self.words(&format!("{arena:?}"), bytes.div_ceil(4))?;
+            let buffer = self.words(arena.label(), bytes.div_ceil(4))?;
             self.memory.arenas.push(buffer);
         }
         Ok(())
@@ -103,7 +104,7 @@ impl Engine for CpuEngine {
         let count = plans.iter().map(|p| p.slots.len()).max().unwrap_or(0);
         for slot in 0..count {
             let words = plans.iter().filter_map(|p| p.slots.get(slot)).max().copied().unwrap_or(0);
-            let buffer = self.words("activations (a smaller batch_size needs less)", words)?;
+            let buffer = self.words(ACTIVATIONS, words)?;
             self.memory.slots.push(buffer);
         }
         self.plans = plans;

@@ -34,7 +34,7 @@ impl Arenas {
             let bytes = store.arena_len(arena) * arena.dtype().size();
             if bytes > 0 {
                 // New buffers read as zero.
-                self.buffers[arena.index()] = Some(gpu.buffer(arena_label(arena), bytes, STORAGE)?);
+                self.buffers[arena.index()] = Some(gpu.buffer(arena.label(), bytes, STORAGE)?);
             }
         }
         Ok(())
@@ -56,20 +56,6 @@ impl Arenas {
                 Err(EngineError::Kernel { kernel: "memory access".to_string(), message })
             }
         }
-    }
-}
-
-fn arena_label(arena: Arena) -> &'static str {
-    match arena {
-        Arena::Parameters => "the parameters",
-        Arena::Gradients => "the gradients",
-        Arena::Moment1 => "the first moments",
-        Arena::Moment2 => "the second moments",
-        Arena::State => "the training state",
-        Arena::Control => "the epoch order",
-        Arena::Results => "the assignments",
-        Arena::Constants => "the constants",
-        Arena::Images => "the images",
     }
 }
 

@@ -62,9 +62,7 @@ impl Gpu {
         }));
         let shared = faults.clone();
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                locked(&shared).lost.get_or_insert(message);
-            }
+            locked(&shared).lost.get_or_insert(format!("{reason:?}: {message}"));
         });
         let name = summary.name.clone();
         let (timeout, budget) = (options.timeout, options.memory_limit);
@@ -74,6 +72,10 @@ impl Gpu {
 
     /// Reports a fault that has come up since the last call. A lost device stays lost.
     pub fn check(&self) -> Result<(), EngineError> {
+        if locked(&self.faults).error.is_some() {
+            // Whatever fails on a lost device fails because it was lost, which the driver may not have said yet.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
         let mut faults = locked(&self.faults);
         if let Some(reason) = &faults.lost {
             return Err(EngineError::DeviceLost { device: self.name.clone(), reason: reason.clone() });

@@ -11,7 +11,7 @@ use super::lower::{Binding, Lowered, lower};
 use super::options::Options;
 use super::pipeline::{Key, Pipelines};
 use super::profile;
-use crate::tape::memory::{Lifetime, assign};
+use crate::tape::memory::{ACTIVATIONS, Lifetime, assign};
 use crate::tape::{Arena, Engine, EngineError, KernelTime, Operand, Place, PlanId, Program, Store};
 
 /// Bytes of a kernel's parameters, WebGPU's default alignment of uniforms.
@@ -101,6 +101,12 @@ impl GpuEngine {
         self.gpu.wait(None, "running a plan")
     }
 
+    /// Gives the device up, as when a driver loses it: whatever comes later fails with [`EngineError::DeviceLost`]. This is
+    /// for trying how a program copes.
+    pub fn lose(&mut self) {
+        self.gpu.device.destroy();
+    }
+
     fn load_all(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
         let lowered: Vec<Lowered> = programs.iter().map(lower).collect::<Result<_, _>>()?;
         let keys = lowered.iter().flat_map(|plan| &plan.dispatches).map(Key::new);
@@ -148,7 +154,7 @@ impl GpuEngine {
         }
         let mut numbers = Vec::with_capacity(sizes.len());
         for len in sizes {
-            numbers.push(self.pool.add(&self.gpu, "activations", len * 4, STORAGE)?);
+            numbers.push(self.pool.add(&self.gpu, ACTIVATIONS, len * 4, STORAGE)?);
         }
         for (buffers, slots) in placed.iter_mut().zip(slots) {
             for (storage, slot) in slots {

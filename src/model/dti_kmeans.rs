@@ -152,7 +152,7 @@ impl DtiKmeans {
         let distances = self.distances(tape, store, x, features, active);
         let (minimum, winner) = tape.min_row(distances);
         // Only the winner receives a gradient, so its chain alone is recorded again and differentiated.
-        let aligned = self.aligned(tape, store, features, winner, active);
+        let aligned = self.chain(tape, store, features, Some(winner), active);
         let weights = self.weights.map(|id| tape.persistent(store, id));
         let own = tape.squared_distance(x, aligned.image, weights, aligned.rows, aligned.index);
         let loss = tape.mean(own);
@@ -171,14 +171,14 @@ impl DtiKmeans {
     /// only the identity is active.
     pub fn align(&self, tape: &mut Tape, store: &Store, x: Var, winner: Var, active: usize) -> Option<Var> {
         let features = self.features(tape, store, x, active, Mode::Eval)?;
-        Some(self.aligned(tape, store, Some(features), winner, active).image)
+        Some(self.chain(tape, store, Some(features), Some(winner), active).image)
     }
 
     /// All prototypes transformed for each of the images x [B,C,H,W], in evaluation mode -> [B,K,C,H,W].
     pub fn transformed(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Var {
         assert!(active > 0, "the identity alone transforms nothing");
         let features = self.features(tape, store, x, active, Mode::Eval);
-        self.all(tape, store, features, active).image
+        self.chain(tape, store, features, None, active).image
     }
 
     /// The optimiser's groups while `active` transformations are: prototypes, encoder, heads of each, as first and last
@@ -215,33 +215,31 @@ impl DtiKmeans {
         Some(encoder.forward(tape, store, x, mode))
     }
 
-    /// Every prototype, transformed for each image.
-    fn all(&self, tape: &mut Tape, store: &Store, features: Option<Var>, active: usize) -> Source {
-        let prototypes = tape.persistent(store, self.prototypes);
-        let mut source = Source { image: prototypes, rows: Rows::Each, index: None };
-        if let Some(features) = features {
-            for stage in &self.stages[..active] {
-                let beta = stage.heads.all(tape, store, features);
-                source = stage.apply(tape, store, source, beta, self.spec.padding);
-            }
-        }
-        source
-    }
-
     /// Distances [B,K] of x to every transformed prototype.
     fn distances(&self, tape: &mut Tape, store: &Store, x: Var, features: Option<Var>, active: usize) -> Var {
-        let source = self.all(tape, store, features, active);
+        let source = self.chain(tape, store, features, None, active);
         let weights = self.weights.map(|id| tape.persistent(store, id));
         tape.squared_distance(x, source.image, weights, source.rows, source.index)
     }
 
-    /// Each image's winning prototype, transformed for it.
-    fn aligned(&self, tape: &mut Tape, store: &Store, features: Option<Var>, winner: Var, active: usize) -> Source {
-        let prototypes = tape.persistent(store, self.prototypes);
-        let mut source = Source { image: prototypes, rows: Rows::Selected, index: Some(winner) };
+    /// Prototypes transformed for each image: all K of them, or only the `winner` of each.
+    fn chain(
+        &self,
+        tape: &mut Tape,
+        store: &Store,
+        features: Option<Var>,
+        winner: Option<Var>,
+        active: usize,
+    ) -> Source {
+        let image = tape.persistent(store, self.prototypes);
+        let rows = if winner.is_some() { Rows::Selected } else { Rows::Each };
+        let mut source = Source { image, rows, index: winner };
         if let Some(features) = features {
             for stage in &self.stages[..active] {
-                let beta = stage.heads.selected(tape, store, features, winner);
+                let beta = match winner {
+                    Some(winner) => stage.heads.selected(tape, store, features, winner),
+                    None => stage.heads.all(tape, store, features),
+                };
                 source = stage.apply(tape, store, source, beta, self.spec.padding);
             }
         }

@@ -1,5 +1,8 @@
 //! Planned memory: transient storages that are never alive together share a slot.
 
+/// What slots hold, as users read it when there is no room for them.
+pub const ACTIVATIONS: &str = "activations (a smaller batch_size needs less)";
+
 /// A storage's need: its size in elements and the calls between which it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {

@@ -55,6 +55,21 @@ impl Arena {
         }
     }
 
+    /// What it holds, as users read it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Arena::Parameters => "the parameters",
+            Arena::Gradients => "the gradients",
+            Arena::Moment1 => "the first moments",
+            Arena::Moment2 => "the second moments",
+            Arena::State => "the training state",
+            Arena::Control => "the epoch order",
+            Arena::Results => "the assignments",
+            Arena::Constants => "the constants",
+            Arena::Images => "the images",
+        }
+    }
+
     /// Position in [`Arena::ALL`].
     pub fn index(self) -> usize {
         self as usize
