@@ -246,3 +246,21 @@ fn unusual_sets_train() {
         proteus::report::write_pictures(&folder, &finished, &set).expect("pictures");
     }
 }
+
+/// What it is all for: digits are told apart better when prototypes transform than when they do not. The preset on a
+/// fifth of its digits, with margins for other processors' roundings.
+#[test]
+fn transforming_prototypes_cluster_digits_better() {
+    let nmi = |sequence: &[&str]| {
+        let short = ["limit=1000", "batch_size=50", "epochs=12", "lr_milestones=[10]"];
+        let config = config(&[&short[..], sequence].concat());
+        let set = images(&config);
+        let (_, assignments, _) = run(&config, &mut cpu(2));
+        let labels = set.labels.expect("digits have labels");
+        proteus::metrics::score(&labels, &assignments, 10, 10).expect("a score").nmi
+    };
+    let plain = nmi(&["sequence=identity", "curriculum=[]"]);
+    let affine = nmi(&["sequence=identity affine", "curriculum=[2]"]);
+    assert!(plain > 0.35, "K-means: NMI {plain}");
+    assert!(affine > 0.52 && affine > plain + 0.05, "NMI {affine} with affine maps, {plain} without");
+}
