@@ -3,7 +3,7 @@
 // x [B,Ci,H,W], w [Co,Ci,KH,KW], y [B,Co,H',W'].
 // Direct form, blocked in registers: an invocation computes 4 neighbouring pixels of a row for 8 output channels
 // (8 vec4 accumulators), so that 4 pixels and 8 weights feed 32 multiply-adds. The weights are the same for the
-// whole workgroup and come from the cache.
+// whole workgroup and should come from the cache.
 // Workgroup: 64 blocks of 4 pixels. Grid: x, y = blocks of the batch (linear, folded); z = ceil(Co / 8).
 // Deterministic: one invocation sums each output, in ascending order of (i, ky, kx).
 

@@ -1,7 +1,7 @@
 // y[b,c] = mean of x[b,c] over its pixels
 //
 // x [B,C,H,W], y [B,C]. One invocation a plane, 64 a workgroup, linear grid folded to two dimensions: the planes that
-// reach this kernel are small (7x7 or 8x8), so that lanes of a workgroup share their cache lines.
+// reach this kernel are small (7x7 or 8x8), so that lanes of a workgroup should share their cache lines.
 // Deterministic: the pixels are summed in order.
 
 struct Params {

@@ -1,5 +1,5 @@
 //! dgamma = sum dy xhat, dbeta = sum dy, in f64: the next gradient is dy without its mean, so that rounding here is an
-//! error that all pixels share. Image by image, in order. Memory bounds it, not arithmetic.
+//! error that all pixels share. Image by image, in order.
 
 use super::{Kernel, Map};
 use rayon::prelude::*;

@@ -16,8 +16,8 @@ use crate::tape::{Arena, Engine, EngineError, KernelTime, Operand, Place, PlanId
 
 /// Bytes of a kernel's parameters, WebGPU's default alignment of uniforms.
 const PARAM_SLOT: usize = 256;
-/// A submission ends after this many dispatches or floating-point operations: few enough that no driver's watchdog
-/// takes it for a hang, many enough that submitting costs little.
+/// A submission ends after this many dispatches or floating-point operations: meant to be few
+/// enough for a driver's watchdog and many enough that submitting costs little. Not measured on a GPU yet.
 const DISPATCHES_PER_SUBMISSION: usize = 256;
 const FLOPS_PER_SUBMISSION: u64 = 200_000_000_000;
 /// Submissions under way at most; a run waits for the oldest.
