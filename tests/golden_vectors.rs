@@ -164,6 +164,16 @@ macro_rules! compare_on {
             }
 
             #[test]
+            fn train_gmm_aff_morpho_tps() {
+                super::test($make, "train_gmm_aff_morpho_tps", super::train);
+            }
+
+            #[test]
+            fn train_gmm_color_aff_tps() {
+                super::test($make, "train_gmm_color_aff_tps", super::train);
+            }
+
+            #[test]
             fn train_kmeans_aff_morpho_tps() {
                 super::test($make, "train_kmeans_aff_morpho_tps", super::train);
             }

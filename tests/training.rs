@@ -6,7 +6,6 @@ mod adapter;
 use proteus::cpu::{CpuEngine, Isa, Options};
 use proteus::data::{ImageSet, mnist5k};
 use proteus::gpu;
-use proteus::model::DtiKmeans;
 use proteus::tape::{Engine, Program, Store};
 use proteus::train::{Config, Ledger, RunFolder, TrainError, Trainer, evaluate_run, preset, train, training_step};
 use std::ops::ControlFlow;
@@ -198,9 +197,10 @@ fn steps_leave_out_what_the_loss_does_not_need() {
     let config = config(&["clusters=7"]);
     let set = images(&config);
     let mut store = Store::new();
-    let model = DtiKmeans::new(&mut store, config.spec(&set).expect("a model"));
+    let model = config.spec(&set).expect("a model").declare(&mut store);
     let ledger = Ledger::new(&mut store, &set, &config, model.groups(1).len());
-    let mut step = |active| training_step(&model, &mut store, &ledger, &config, 16, active).expect("differentiable");
+    let mut step =
+        |active| training_step(model.as_ref(), &mut store, &ledger, &config, 16, active).expect("differentiable");
     let names = |program: &Program| program.calls.iter().map(|c| c.op.name()).collect::<Vec<_>>();
     let (identity, affine) = (step(0), step(1));
     for name in ["conv2d", "linear", "grid_sample", "batch_norm_stats"] {

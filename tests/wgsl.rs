@@ -11,7 +11,6 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use proteus::data::mnist5k;
 use proteus::gpu::{Access, Dispatch, Lowered, lower, wgsl};
-use proteus::model::DtiKmeans;
 use proteus::tape::{Arena, Dtype, Program, Store, Tape};
 use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
 
@@ -20,16 +19,16 @@ fn preset_steps() -> Vec<Program> {
     let config = preset("mnist5k").expect("a preset");
     let set = mnist5k::load().expect("the embedded digits");
     let mut store = Store::new();
-    let model = DtiKmeans::new(&mut store, config.spec(&set).expect("a model"));
+    let model = config.spec(&set).expect("a model").declare(&mut store);
     let last = config.curriculum.len();
     let ledger = Ledger::new(&mut store, &set, &config, model.groups(last).len());
     let mut programs = Vec::new();
     for active in [0, last] {
         let batch = config.batch_size;
-        let step = training_step(&model, &mut store, &ledger, &config, batch, active);
+        let step = training_step(model.as_ref(), &mut store, &ledger, &config, batch, active);
         programs.push(step.expect("differentiable"));
-        programs.push(evaluation_step(&model, &store, &ledger, batch, active));
-        programs.extend(alignment_step(&model, &store, &ledger, active));
+        programs.push(evaluation_step(model.as_ref(), &store, &ledger, batch, active));
+        programs.extend(alignment_step(model.as_ref(), &store, &ledger, active));
     }
     programs
 }

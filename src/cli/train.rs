@@ -18,16 +18,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[command(after_help = "Examples:
   proteus train                                   the 5 000 digits that come with the program
   proteus train --seed 3 --set epochs=30          other values for keys of the configuration
+  proteus train usps --data ~/sets                a published experiment
   proteus train my.toml --data ~/sets --out run1  a configuration of your own
 
+Presets: mnist5k, and as published mnist mnist-test mnist-1k mnist-color affnist-test
+  fashion-mnist usps frgc svhn megadepth instagram; add --set model=gmm for the mixture
+
 Keys for --set (config.toml of any run shows their values):
-  dataset limit clusters sequence grid_size kernel_size encoder padding gaussian_weights_std
-  curriculum epochs batch_size lr lr_milestones lr_gamma weight_decay check_cluster_interval
-  empty_cluster_threshold eval_interval seed
+  dataset limit model clusters init sigma_init var_min sequence grid_size kernel_size encoder
+  padding gaussian_weights_std curriculum epochs batch_size lr lr_milestones lr_gamma
+  weight_decay check_cluster_interval empty_cluster_threshold eval_interval seed
+
+Models: kmeans gmm.  Prototypes start from (init): sample noise constant kmeans
 
 Transformations for sequence, after identity: color affine projective tps morpho")]
 pub struct Args {
-    /// Name of a preset (mnist5k), or path of a configuration in TOML
+    /// Name of a preset (below), or path of a configuration in TOML
     #[arg(value_name = "PRESET | CONFIG.toml", default_value = "mnist5k")]
     config: String,
     /// Folder to look for data sets in, before $PROTEUS_DATA and ./datasets; may be repeated
@@ -61,7 +67,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let (config, tag) = configuration(&args)?;
     let sequence = config.check()?;
     let set = load(&config, &args.data)?;
-    config.spec(&set)?;
+    let spec = config.spec(&set)?;
     let options = gpu::Options { dump_wgsl: args.dump_wgsl.clone(), ..Default::default() };
     let (mut engine, chosen) = device::open(&args.device, args.threads, options)?;
     if let Some(path) = &args.dump_wgsl {
@@ -78,7 +84,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let (c, h, w) = (set.channels, set.height, set.width);
     say(&args, format!("device  {chosen}"));
     say(&args, format!("data    {}: {} images, {c}x{h}x{w}, {} classes", set.name, set.len(), set.classes));
-    say(&args, format!("model   DTI K-means, {} prototypes, {sequence}, {}", config.clusters, config.encoder));
+    let model = spec.model.title();
+    say(&args, format!("model   {model}, {} prototypes, {sequence}, {}", config.clusters, config.encoder));
     say(&args, format!("run     {}", folder.path().display()));
 
     let stop = Arc::new(AtomicBool::new(false));

@@ -39,6 +39,8 @@ enum Source {
         system: &'static [&'static str],
         /// How to get it.
         hint: Option<&'static str>,
+        /// Numbers of the images that belong to it, separated by white space; all of them if there is no list.
+        only: Option<&'static str>,
     },
 }
 
@@ -58,7 +60,7 @@ static KNOWN: &[KnownSet] = &[
         shape: (1, 28, 28),
         class_counts: &[6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958],
         checksum: 0x1d3c_d1e8,
-        source: Source::Idx { stems: &TEST_THEN_TRAIN, subfolders: &[], system: &[], hint: None },
+        source: Source::Idx { stems: &TEST_THEN_TRAIN, subfolders: &[], system: &[], hint: None, only: None },
     },
     KnownSet {
         name: "mnist-test",
@@ -66,7 +68,22 @@ static KNOWN: &[KnownSet] = &[
         shape: (1, 28, 28),
         class_counts: &[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
         checksum: 0x190e_897b,
-        source: Source::Idx { stems: &["t10k"], subfolders: &["mnist"], system: &[], hint: None },
+        source: Source::Idx { stems: &["t10k"], subfolders: &["mnist"], system: &[], hint: None, only: None },
+    },
+    KnownSet {
+        name: "mnist-1k",
+        about: "a thousand of the test images of MNIST, those of the publication",
+        shape: (1, 28, 28),
+        class_counts: &[100, 96, 124, 133, 88, 85, 101, 88, 96, 89],
+        checksum: 0x10ed_8786,
+        source: Source::Idx {
+            stems: &["t10k"],
+            subfolders: &["mnist", "mnist-test"],
+            system: &[],
+            hint: None,
+            // numpy.random.seed(46); numpy.random.choice(range(10000), 1000, replace=False)
+            only: Some(include_str!("mnist_1k.txt")),
+        },
     },
     KnownSet {
         name: "usps",
@@ -74,7 +91,7 @@ static KNOWN: &[KnownSet] = &[
         shape: (1, 16, 16),
         class_counts: &[1553, 1269, 929, 824, 852, 716, 834, 792, 708, 821],
         checksum: 0x3872_229d,
-        source: Source::Idx { stems: &["usps"], subfolders: &[], system: &[], hint: None },
+        source: Source::Idx { stems: &["usps"], subfolders: &[], system: &[], hint: None, only: None },
     },
     KnownSet {
         name: "fashion-mnist",
@@ -87,8 +104,19 @@ static KNOWN: &[KnownSet] = &[
             subfolders: &[],
             system: &["/usr/share/datasets/fashion-mnist"],
             hint: Some("Debian and Ubuntu have it in the package dataset-fashion-mnist"),
+            only: None,
         },
     },
+];
+
+/// Sets of the publication whose files cannot be read yet, and what those are.
+static WITHOUT_LOADER: &[(&str, &str)] = &[
+    ("mnist-color", "made from MNIST with random colours"),
+    ("affnist-test", "MATLAB files"),
+    ("frgc", "an HDF5 file"),
+    ("svhn", "MATLAB files"),
+    ("megadepth", "a folder of photographs"),
+    ("instagram", "a folder of photographs"),
 ];
 
 /// All known sets, in the order in which they are to be listed.
@@ -99,8 +127,11 @@ pub fn known() -> &'static [KnownSet] {
 /// The known set called `name`.
 ///
 /// # Errors
-/// [`DataError::UnknownSet`], with the nearest known name.
+/// [`DataError::UnknownSet`], with the nearest known name; [`DataError::NoLoader`] for one that cannot be read yet.
 pub fn find(name: &str) -> Result<&'static KnownSet, DataError> {
+    if let Some((_, form)) = WITHOUT_LOADER.iter().find(|(known, _)| *known == name) {
+        return Err(DataError::NoLoader { name: name.to_owned(), form });
+    }
     KNOWN.iter().find(|set| set.name == name).ok_or_else(|| DataError::UnknownSet {
         name: name.to_owned(),
         nearest: nearest(name),
@@ -121,7 +152,7 @@ pub fn load(name: &str, search: &[PathBuf]) -> Result<ImageSet, DataError> {
     match known.locate(search)? {
         Location::Embedded(load) => load(),
         Location::Folder { folder, pairs } => {
-            let set = idx_folder::load_pairs(name, &pairs)?;
+            let set = known.part(idx_folder::load_pairs(name, &pairs)?)?;
             match known.confused_with(&set) {
                 Some(found) => {
                     let (name, found) = (name.to_owned(), found.to_owned());
@@ -161,7 +192,7 @@ impl KnownSet {
     pub fn locate(&self, search: &[PathBuf]) -> Result<Location, DataError> {
         let (stems, subfolders, system, hint) = match &self.source {
             Source::Embedded(load) => return Ok(Location::Embedded(*load)),
-            Source::Idx { stems, subfolders, system, hint } => (stems, subfolders, system, *hint),
+            Source::Idx { stems, subfolders, system, hint, .. } => (stems, subfolders, system, *hint),
         };
         let below = |dir: &PathBuf| {
             let own = dir.join(self.name);
@@ -187,6 +218,13 @@ impl KnownSet {
             looked_in,
             hint,
         })))
+    }
+
+    /// The images of `whole` that belong to this set.
+    fn part(&self, whole: ImageSet) -> Result<ImageSet, DataError> {
+        let Source::Idx { only: Some(only), .. } = self.source else { return Ok(whole) };
+        let numbers: Vec<usize> = only.split_whitespace().map(|n| n.parse().expect("a list of numbers")).collect();
+        whole.select(&numbers)
     }
 
     /// How `set` differs from the original, one line each; empty where it is the original.

@@ -91,6 +91,15 @@ pub enum DataError {
         /// All known names.
         known: Vec<String>,
     },
+
+    /// A set of the publication that this version has no loader for.
+    #[error("this version cannot read {name} ({form}); a set in IDX files can be had under another name")]
+    NoLoader {
+        /// The set.
+        name: String,
+        /// What its files are.
+        form: &'static str,
+    },
 }
 
 /// What is wrong inside one IDX file. Offsets and sizes count bytes after decompression.

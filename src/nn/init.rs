@@ -22,7 +22,7 @@ impl Init {
     }
 
     /// Draws `n` values.
-    pub fn draw(&self, n: usize, rng: &mut impl Rng) -> Vec<f32> {
+    pub fn draw(&self, n: usize, rng: &mut (impl Rng + ?Sized)) -> Vec<f32> {
         match *self {
             Init::Constant(value) => vec![value; n],
             Init::Normal(std) => {
@@ -56,6 +56,11 @@ impl<'a> Declare<'a> {
         let id = self.store.parameter(name, shape);
         self.initial.push((id, init));
         id
+    }
+
+    /// What is neither trained nor drawn: the model writes it.
+    pub fn constant(&mut self, name: impl Into<String>, shape: impl Into<Shape>) -> PersistentId {
+        self.store.add(name, shape, Arena::Constants)
     }
 
     /// State that is not trained (running statistics).

@@ -1,7 +1,7 @@
 //! Weights on disk: safetensors under the names of the published state dict.
 
 use super::error::TrainError;
-use crate::model::DtiKmeans;
+use crate::model::Model;
 use crate::nn::STACKED;
 use crate::tape::{Engine, Persistent, Store};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
@@ -28,7 +28,7 @@ impl Checkpoint {
     pub fn save(
         self,
         path: &Path,
-        model: &DtiKmeans,
+        model: &dyn Model,
         store: &Store,
         engine: &mut dyn Engine,
     ) -> Result<(), TrainError> {
@@ -36,7 +36,7 @@ impl Checkpoint {
         for id in model.state() {
             let tensor = &store[id];
             let values = engine.read_f32(tensor)?;
-            for part in parts(tensor, model.spec.k) {
+            for part in parts(tensor, model.spec().k) {
                 let bytes = bytemuck::cast_slice(&values[part.range.clone()]).to_vec();
                 tensors.push((part.name, part.shape, bytes));
             }
@@ -58,7 +58,7 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint into the engine's tensors.
-    pub fn load(path: &Path, model: &DtiKmeans, store: &Store, engine: &mut dyn Engine) -> Result<Self, TrainError> {
+    pub fn load(path: &Path, model: &dyn Model, store: &Store, engine: &mut dyn Engine) -> Result<Self, TrainError> {
         let damaged = |problem: String| TrainError::Damaged { path: path.to_path_buf(), problem };
         let bytes = std::fs::read(path).map_err(|source| TrainError::File {
             action: "read",
@@ -75,14 +75,14 @@ impl Checkpoint {
             return Err(damaged("not a checkpoint of this version of proteus".into()));
         }
         let checkpoint = Checkpoint { epoch: number("epoch")?, active: number("active")? };
-        if checkpoint.active > model.spec.sequence.0.len() {
+        if checkpoint.active > model.spec().sequence.0.len() {
             return Err(damaged(format!("{} transformations active, the model has fewer", checkpoint.active)));
         }
         let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
         for id in model.state() {
             let tensor = &store[id];
             let mut values = vec![0.0f32; tensor.shape.len()];
-            for part in parts(tensor, model.spec.k) {
+            for part in parts(tensor, model.spec().k) {
                 let view = file.tensor(&part.name).map_err(|_| damaged(format!("'{}' is missing", part.name)))?;
                 if view.dtype() != Dtype::F32 || view.shape() != part.shape {
                     return Err(damaged(format!(

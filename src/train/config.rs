@@ -1,7 +1,8 @@
 //! The configuration of a run: one flat table, in TOML.
 
+use super::start::Init;
 use crate::data::ImageSet;
-use crate::model::Spec;
+use crate::model::{Kind, Spec, UnknownModel};
 use crate::nn::{EncoderKind, UnknownEncoder};
 use crate::tape::Padding;
 use crate::warp::{self, Module, Sequence, SequenceError};
@@ -15,8 +16,16 @@ pub struct Config {
     pub dataset: String,
     /// Use only this many images, evenly spread over the set; 0 for all.
     pub limit: usize,
+    /// What is trained: `kmeans` or `gmm`.
+    pub model: String,
     /// Number of prototypes, K.
     pub clusters: usize,
+    /// What prototypes start from: `sample`, `noise`, `constant` or `kmeans`.
+    pub init: String,
+    /// Standard deviation that the Gaussians of a mixture start from.
+    pub sigma_init: f64,
+    /// Added to the variances of a mixture.
+    pub var_min: f64,
     /// Transformations in order, beginning with `identity`.
     pub sequence: String,
     /// Control points along a side of thin-plate splines.
@@ -54,10 +63,14 @@ pub struct Config {
 }
 
 /// Names of all keys.
-pub const KEYS: [&str; 20] = [
+pub const KEYS: [&str; 24] = [
     "dataset",
     "limit",
+    "model",
     "clusters",
+    "init",
+    "sigma_init",
+    "var_min",
     "sequence",
     "grid_size",
     "kernel_size",
@@ -81,12 +94,19 @@ pub const KEYS: [&str; 20] = [
 /// the spline would take minutes to compute.
 const GRID_SIZES: std::ops::RangeInclusive<usize> = 2..=32;
 
+/// Least variance that is added in a mixture: the standard deviation of an eighth of a grey level of 256.
+const LEAST_VARIANCE: f64 = 2.5e-7;
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             dataset: "mnist5k".into(),
             limit: 0,
+            model: Kind::Kmeans.name().into(),
             clusters: 10,
+            init: Init::Sample.name().into(),
+            sigma_init: 0.5,
+            var_min: 0.0625,
             sequence: "identity".into(),
             grid_size: warp::Options::default().grid_size,
             kernel_size: warp::Options::default().kernel_size,
@@ -161,6 +181,9 @@ pub enum ConfigError {
     /// An encoder that does not exist.
     #[error(transparent)]
     Encoder(#[from] UnknownEncoder),
+    /// A model that does not exist.
+    #[error(transparent)]
+    Model(#[from] UnknownModel),
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
@@ -222,6 +245,8 @@ impl Config {
         };
         let sequence: Sequence = self.sequence.parse()?;
         self.encoder.parse::<EncoderKind>()?;
+        self.model.parse::<Kind>()?;
+        self.init.parse::<Init>()?;
         self.padding()?;
         if self.clusters == 0 {
             return wrong("clusters", &self.clusters, "at least one prototype is needed");
@@ -244,7 +269,7 @@ impl Config {
             let key = if self.eval_interval == 0 { "eval_interval" } else { "check_cluster_interval" };
             return wrong(key, &0, "an interval is at least 1");
         }
-        for (key, value) in [("lr", self.lr), ("lr_gamma", self.lr_gamma)] {
+        for (key, value) in [("lr", self.lr), ("lr_gamma", self.lr_gamma), ("sigma_init", self.sigma_init)] {
             if !(value > 0.0 && value.is_finite()) {
                 return wrong(key, &value, "a positive number is needed");
             }
@@ -257,6 +282,12 @@ impl Config {
             if !(value >= 0.0 && value.is_finite()) {
                 return wrong(key, &value, "zero or a positive number is needed");
             }
+        }
+        if !(self.var_min >= LEAST_VARIANCE && self.var_min.is_finite()) {
+            let problem = format!(
+                "variances collapse onto pixels that never change unless at least {LEAST_VARIANCE:e} is added to them"
+            );
+            return wrong("var_min", &self.var_min, &problem);
         }
         if self.empty_cluster_threshold > 1.0 {
             let problem = "a share of the mean cluster size, between 0 and 1, is needed";
@@ -282,7 +313,7 @@ impl Config {
             Err(ConfigError::Value { key, value: value.to_string(), problem })
         };
         if self.clusters > set.len() {
-            let problem = format!("{} has only {} images, and every prototype starts from one", set.name, set.len());
+            let problem = format!("{} has only {} images, too few for so many prototypes", set.name, set.len());
             return wrong("clusters", self.clusters, problem);
         }
         if sequence.0.contains(&Module::Morpho) && self.kernel_size > set.height.min(set.width) {
@@ -291,6 +322,8 @@ impl Config {
         }
         let std = self.gaussian_weights_std;
         Ok(Spec {
+            model: self.model.parse()?,
+            min_variance: self.var_min as f32,
             k: self.clusters,
             channels: set.channels,
             height: set.height,

@@ -6,7 +6,7 @@ use crate::metrics::{ScoreError, Scores, cluster_sizes, score};
 /// Assignments, loss and scores over a data set.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Mean distance to the winner.
+    /// What training minimises, over all images: in K-means the mean distance to the winner.
     pub loss: f64,
     /// Winner of each image.
     pub assignments: Vec<u32>,
@@ -19,9 +19,15 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Scores assignments to `k` clusters.
-    pub fn new(set: &ImageSet, assignments: Vec<u32>, distances: Vec<f32>, k: usize) -> Result<Self, ScoreError> {
-        let loss = distances.iter().map(|&d| f64::from(d)).sum::<f64>() / distances.len() as f64;
+    /// Scores assignments to `k` clusters; `costs` are what the images add to the loss.
+    pub fn new(
+        set: &ImageSet,
+        assignments: Vec<u32>,
+        distances: Vec<f32>,
+        costs: &[f32],
+        k: usize,
+    ) -> Result<Self, ScoreError> {
+        let loss = costs.iter().map(|&c| f64::from(c)).sum::<f64>() / costs.len() as f64;
         let sizes = cluster_sizes(&assignments, k);
         let scores = match &set.labels {
             Some(labels) => Some(score(labels, &assignments, set.classes, k)?),

@@ -2,8 +2,26 @@
 
 use super::config::{Config, ConfigError, nearest};
 
-/// Names of the presets and their texts, which hold what differs from the defaults.
-pub const PRESETS: [(&str, &str); 1] = [("mnist5k", include_str!("presets/mnist5k.toml"))];
+macro_rules! presets {
+    ($($name:literal),*) => { [$(($name, include_str!(concat!("presets/", $name, ".toml")))),*] };
+}
+
+/// Names of the presets and their texts, which hold what differs from the defaults. All but the first are as published;
+/// any of them trains the mixture with `model = "gmm"`.
+pub const PRESETS: [(&str, &str); 12] = presets![
+    "mnist5k",
+    "mnist",
+    "mnist-test",
+    "mnist-1k",
+    "mnist-color",
+    "affnist-test",
+    "fashion-mnist",
+    "usps",
+    "frgc",
+    "svhn",
+    "megadepth",
+    "instagram"
+];
 
 /// The preset of this name.
 pub fn preset(name: &str) -> Result<Config, ConfigError> {
@@ -21,12 +39,19 @@ pub fn preset(name: &str) -> Result<Config, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::DataError;
 
     #[test]
     fn every_preset_is_understood() {
         for (name, _) in PRESETS {
             let config = preset(name).expect(name);
             config.check().expect(name);
+            config.clone().set(&["model=gmm"]).and_then(|c| c.check()).expect(name);
+            // Its data set is known, even if there is no loader for it.
+            assert!(
+                !matches!(crate::data::catalog::find(&config.dataset), Err(DataError::UnknownSet { .. })),
+                "{name}"
+            );
         }
         let error = preset("mnist6k").expect_err("no such preset").to_string();
         assert!(error.contains("mnist5k"), "{error}");

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::schedule::{BETAS, EPS};
 use crate::data::ImageSet;
-use crate::model::{DtiKmeans, Group};
+use crate::model::{Group, Model};
 use crate::tape::{AdamSpec, Arena, PersistentId, Program, Store, Tape, TapeError, Var};
 
 /// The bookkeeping of a run on the device.
@@ -25,6 +25,8 @@ pub struct Ledger {
     pub winners: PersistentId,
     /// Distance to the winner by position in the order, [N].
     pub minima: PersistentId,
+    /// What each image adds to the loss by position in the order, [N].
+    pub costs: PersistentId,
     /// Prototypes to align to a batch of images, u32 [B].
     pub chosen: PersistentId,
 }
@@ -43,6 +45,7 @@ impl Ledger {
             counts: store.add("counts", [config.clusters], Arena::Results),
             winners: store.add("winners", [n], Arena::Results),
             minima: store.add("minima", [n], Arena::State),
+            costs: store.add("costs", [n], Arena::State),
             chosen: store.add("chosen", [config.batch_size.min(n)], Arena::Control),
         }
     }
@@ -69,7 +72,7 @@ pub struct Rates {
 pub fn update(
     tape: &mut Tape,
     store: &mut Store,
-    model: &DtiKmeans,
+    model: &dyn Model,
     loss: Var,
     active: usize,
     rates: Rates,
@@ -99,7 +102,7 @@ pub fn update(
 
 /// One training step on the next `batch` images: forward, backward, Adam, and the notes that the host reads later.
 pub fn training_step(
-    model: &DtiKmeans,
+    model: &dyn Model,
     store: &mut Store,
     ledger: &Ledger,
     config: &Config,
@@ -123,19 +126,20 @@ pub fn training_step(
 }
 
 /// One evaluation step on the next `batch` images: winners and distances are noted by position.
-pub fn evaluation_step(model: &DtiKmeans, store: &Store, ledger: &Ledger, batch: usize, active: usize) -> Program {
+pub fn evaluation_step(model: &dyn Model, store: &Store, ledger: &Ledger, batch: usize, active: usize) -> Program {
     let mut tape = Tape::new();
     let (x, clock) = ledger.gather(&mut tape, store, batch);
     let found = model.evaluate(&mut tape, store, x, active);
-    let [winners, minima] = [ledger.winners, ledger.minima].map(|id| tape.persistent(store, id));
+    let [winners, minima, costs] = [ledger.winners, ledger.minima, ledger.costs].map(|id| tape.persistent(store, id));
     tape.store_rows(found.winner, clock, winners);
     tape.store_rows(found.minimum, clock, minima);
+    tape.store_rows(found.cost, clock, costs);
     tape.advance(clock, batch);
     Program::new(&tape)
 }
 
 /// The next `batch` images' prototypes by `chosen`, aligned, as output 0; `None` while only the identity is active.
-pub fn alignment_step(model: &DtiKmeans, store: &Store, ledger: &Ledger, active: usize) -> Option<Program> {
+pub fn alignment_step(model: &dyn Model, store: &Store, ledger: &Ledger, active: usize) -> Option<Program> {
     let batch = store[ledger.chosen].shape.len();
     let mut tape = Tape::new();
     let (x, _) = ledger.gather(&mut tape, store, batch);

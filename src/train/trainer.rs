@@ -7,8 +7,9 @@ use super::evaluation::Evaluation;
 use super::programs::{Ledger, alignment_step, evaluation_step, training_step};
 use super::reassign::{self, Branch, Restart};
 use super::schedule;
+use super::start::start;
 use crate::data::ImageSet;
-use crate::model::DtiKmeans;
+use crate::model::Model;
 use crate::tape::{Engine, EngineError, KernelTime, PlanId, Store};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -63,7 +64,7 @@ pub struct Trainer<'a> {
     set: &'a ImageSet,
     engine: &'a mut dyn Engine,
     store: Store,
-    model: DtiKmeans,
+    model: Box<dyn Model>,
     ledger: Ledger,
     branches: Vec<Branch>,
     plans: Option<Plans>,
@@ -85,8 +86,8 @@ impl<'a> Trainer<'a> {
     fn allocated(config: Config, set: &'a ImageSet, engine: &'a mut dyn Engine) -> Result<Self, TrainError> {
         let spec = config.spec(set)?;
         let mut store = Store::new();
-        let model = DtiKmeans::new(&mut store, spec);
-        let groups = model.groups(model.spec.sequence.0.len()).len();
+        let model = spec.declare(&mut store);
+        let groups = model.groups(model.spec().sequence.0.len()).len();
         let ledger = Ledger::new(&mut store, set, &config, groups);
         let branches = model.per_prototype().into_iter().map(|id| Branch::new(&mut store, id)).collect();
         engine.allocate(&store)?;
@@ -112,14 +113,12 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// A new model: prototypes are distinct random images, weights are drawn from the seed.
+    /// A new model: clusters start as the configuration says, weights are drawn from the seed.
     pub fn new(config: Config, set: &'a ImageSet, engine: &'a mut dyn Engine) -> Result<Self, TrainError> {
         let trainer = Self::allocated(config, set, engine)?;
         let mut rng = random(trainer.config.seed, Stream::Initial);
-        let chosen = rand::seq::index::sample(&mut rng, set.len(), trainer.config.clusters);
-        let prototypes: Vec<f32> =
-            chosen.iter().flat_map(|i| set.image(i).iter().map(|&p| f32::from(p) / 255.0)).collect();
-        trainer.model.initialise(&trainer.store, trainer.engine, &prototypes, &mut rng)?;
+        let start = start(&trainer.config, set, &mut rng)?;
+        trainer.model.initialise(&trainer.store, trainer.engine, &start, &mut rng)?;
         Ok(trainer)
     }
 
@@ -128,11 +127,11 @@ impl<'a> Trainer<'a> {
         config: Config,
         set: &'a ImageSet,
         engine: &'a mut dyn Engine,
-        load: impl FnOnce(&DtiKmeans, &Store, &mut dyn Engine) -> Result<Checkpoint, TrainError>,
+        load: impl FnOnce(&dyn Model, &Store, &mut dyn Engine) -> Result<Checkpoint, TrainError>,
     ) -> Result<Self, TrainError> {
         let mut trainer = Self::allocated(config, set, engine)?;
         trainer.model.write_constants(&trainer.store, trainer.engine)?;
-        let Checkpoint { epoch, active } = load(&trainer.model, &trainer.store, trainer.engine)?;
+        let Checkpoint { epoch, active } = load(trainer.model.as_ref(), &trainer.store, trainer.engine)?;
         (trainer.epoch, trainer.active) = (epoch, active);
         Ok(trainer)
     }
@@ -140,7 +139,7 @@ impl<'a> Trainer<'a> {
     /// Writes the weights to a file.
     pub fn save(&mut self, path: &Path) -> Result<(), TrainError> {
         let checkpoint = Checkpoint { epoch: self.epoch, active: self.active };
-        checkpoint.save(path, &self.model, &self.store, self.engine)
+        checkpoint.save(path, self.model.as_ref(), &self.store, self.engine)
     }
 
     /// Steps of an epoch.
@@ -230,7 +229,8 @@ impl<'a> Trainer<'a> {
         }
         let assignments = self.engine.read_u32(&self.store[self.ledger.winners])?;
         let distances = self.engine.read_f32(&self.store[self.ledger.minima])?;
-        let evaluation = Evaluation::new(self.set, assignments, distances, self.config.clusters)?;
+        let costs = self.engine.read_f32(&self.store[self.ledger.costs])?;
+        let evaluation = Evaluation::new(self.set, assignments, distances, &costs, self.config.clusters)?;
         if !evaluation.loss.is_finite() {
             // The last update of the epoch did it: no training step has seen its loss.
             let (loss, step, epoch) = (evaluation.loss, self.steps(), self.epoch);
@@ -243,7 +243,7 @@ impl<'a> Trainer<'a> {
     /// Prototype `chosen[i]` transformed for image `images[i]`, for all i: [n,C,H,W].
     pub fn align(&mut self, images: &[u32], chosen: &[u32]) -> Result<Vec<f32>, TrainError> {
         let item = self.set.image_bytes();
-        let Some(program) = alignment_step(&self.model, &self.store, &self.ledger, self.active) else {
+        let Some(program) = alignment_step(self.model.as_ref(), &self.store, &self.ledger, self.active) else {
             let prototypes = self.prototypes()?;
             let of = |&k: &u32| prototypes[k as usize * item..][..item].to_vec();
             return Ok(chosen.iter().flat_map(of).collect());
@@ -274,9 +274,10 @@ impl<'a> Trainer<'a> {
         for size in [batch.min(n), n % batch] {
             // Without a remainder there are no last batches; a set smaller than a batch has nothing else.
             if size > 0 && (programs.is_empty() || size < batch.min(n)) {
-                let step = training_step(&self.model, &mut self.store, &self.ledger, &self.config, size, active);
+                let step =
+                    training_step(self.model.as_ref(), &mut self.store, &self.ledger, &self.config, size, active);
                 programs.push(step.expect("the model is differentiable in its parameters"));
-                programs.push(evaluation_step(&self.model, &self.store, &self.ledger, size, active));
+                programs.push(evaluation_step(self.model.as_ref(), &self.store, &self.ledger, size, active));
             }
         }
         let ids = self.engine.load(&programs)?;

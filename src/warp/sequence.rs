@@ -34,6 +34,11 @@ impl Module {
         }
     }
 
+    /// Whether it moves pixels rather than changing their values.
+    pub fn is_spatial(self) -> bool {
+        matches!(self, Module::Affine | Module::Projective | Module::Tps)
+    }
+
     /// Its name in sequences.
     pub fn name(self) -> &'static str {
         self.names()[0]
