@@ -1,8 +1,10 @@
-//! Time of a training step of the mnist5k preset, all transformations active: whole, and by kernel.
+//! Time of a training step of a preset, all transformations active: whole, and by kernel. Images are noise of the preset's
+//! size: the work does not depend on them.
 //!
-//! `cargo bench --bench train_step -- [STEPS [DEVICE [BATCH_SIZE]]]`, 20 steps of 128 images on the CPU by default.
+//! `cargo bench --bench train_step -- [STEPS [DEVICE [BATCH_SIZE [PRESET [KEY=VALUE]...]]]]`, 20 steps of 128 images of
+//! the preset mnist on the CPU by default.
 
-use proteus::data::mnist5k;
+use proteus::data::ImageSet;
 use proteus::train::{Trainer, preset};
 use proteus::{device, gpu};
 use std::ops::ControlFlow;
@@ -14,8 +16,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let word = |i: usize, otherwise: &str| words.get(i).cloned().unwrap_or(otherwise.into());
     let (steps, name, batch): (usize, _, usize) = (word(0, steps).parse()?, word(1, "cpu"), word(2, batch).parse()?);
-    let config = preset("mnist5k")?.set(&["curriculum=[0]".to_string(), format!("batch_size={batch}")])?;
-    let set = mnist5k::load()?.spread(batch * steps);
+    let mut config =
+        preset(&word(3, "mnist"))?.set(words.get(4..).unwrap_or(&[]))?.set(&[format!("batch_size={batch}")])?;
+    config.curriculum.fill(0);
+    let set = noise(&config.dataset, batch * steps)?;
+    println!("{} {}, K {}, {}", config.dataset, config.model, config.clusters, config.sequence);
     for timed in [false, true] {
         let (mut engine, chosen) = device::open(&name, None, gpu::Options::default())?;
         let mut trainer = Trainer::new(config.clone(), &set, engine.as_mut())?;
@@ -50,4 +55,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Noise of the size of a data set's images.
+fn noise(dataset: &str, n: usize) -> Result<ImageSet, Box<dyn std::error::Error>> {
+    let [channels, height, width] = match dataset {
+        "usps" => [1, 16, 16],
+        "mnist-color" => [3, 28, 28],
+        "affnist-test" => [1, 40, 40],
+        "frgc" | "svhn" => [3, 32, 32],
+        "megadepth" | "instagram" => [3, 128, 128],
+        _ => [1, 28, 28],
+    };
+    let hash = |i: usize| ((i as u32).wrapping_mul(2654435761) ^ (i as u32 >> 7).wrapping_mul(40503)) >> 13;
+    let pixels = (0..n * channels * height * width).map(|i| hash(i) as u8).collect();
+    Ok(ImageSet::new(dataset, channels, height, width, pixels, None)?)
 }

@@ -126,7 +126,8 @@ fn a_diverging_run_stops_and_keeps_its_last_good_weights() {
     let error = train(&config, &set, &mut cpu(2), &mut folder, &mut Silent).expect_err("no loss survives that");
     let TrainError::Diverged { epoch, step, .. } = error else { panic!("{error}") };
     assert!(epoch == 2 && step > 1, "epoch {epoch}, step {step}");
-    assert!(error.to_string().contains("smaller lr"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("smaller lr") && text.contains("is in the distances"), "{text}");
     let kept = evaluate_run(&path, &config, &set, &mut cpu(2)).expect("the weights of the first epoch");
     let good = Config { epochs: 1, ..config.clone() };
     let (_, assignments, _) = run(&good, &mut cpu(2));
@@ -137,6 +138,7 @@ fn a_diverging_run_stops_and_keeps_its_last_good_weights() {
     let mut folder = RunFolder::create(&home.path().join("last"), &last, &set).expect("a folder");
     let error = train(&last, &set, &mut cpu(2), &mut folder, &mut Silent).expect_err("no evaluation survives that");
     assert!(matches!(error, TrainError::Diverged { epoch: 2, .. }), "{error}");
+    assert!(error.to_string().contains("is in the distances"), "{error}");
     assert!(evaluate_run(&home.path().join("last"), &last, &set, &mut cpu(2)).is_ok());
 }
 

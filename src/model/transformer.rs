@@ -37,6 +37,11 @@ impl Stage {
     fn transformation(&self) -> Box<dyn Transformation> {
         self.module.transformation(self.options)
     }
+
+    fn apply(&self, tape: &mut Tape, store: &Store, source: Source, beta: Var, padding: Padding) -> Source {
+        let constants: Vec<Var> = self.constants.iter().map(|&id| tape.persistent(store, id)).collect();
+        Source::own(self.transformation().apply(tape, source, beta, &constants, padding))
+    }
 }
 
 /// Parameters of the active transformations for a batch.
@@ -109,13 +114,34 @@ impl Transformer {
         let rows = if predicted.winner.is_some() { Rows::Selected } else { Rows::Each };
         let mut source = Source { image: images, rows, index: predicted.winner };
         for (stage, &beta) in self.stages.iter().zip(&predicted.betas) {
-            if acting == Acting::Spatial && !stage.module.is_spatial() {
-                continue;
+            if acting == Acting::All || stage.module.is_spatial() {
+                source = stage.apply(tape, store, source, beta, self.padding);
             }
-            let constants: Vec<Var> = stage.constants.iter().map(|&id| tape.persistent(store, id)).collect();
-            source = Source::own(stage.transformation().apply(tape, source, beta, &constants, self.padding));
         }
         source
+    }
+
+    /// Every intermediate result of transforming the prototypes `images` [K,C,H,W] for x [B,C,H,W], named, in order.
+    pub fn trace(
+        &self,
+        tape: &mut Tape,
+        store: &Store,
+        x: Var,
+        images: Var,
+        active: usize,
+        mode: Mode,
+    ) -> Vec<(String, Var)> {
+        let Some(features) = self.features(tape, store, x, active, mode) else { return Vec::new() };
+        let mut results = vec![("the features of the encoder".to_string(), features)];
+        let mut source = Source { image: images, rows: Rows::Each, index: None };
+        for (t, stage) in self.stages[..active].iter().enumerate() {
+            let name = format!("{} (transformation {} after the identity)", stage.module.name(), t + 1);
+            let beta = stage.heads.all(tape, store, features);
+            source = stage.apply(tape, store, source, beta, self.padding);
+            results.push((format!("the parameters predicted for {name}"), beta));
+            results.push((format!("the prototypes transformed by {name}"), source.image));
+        }
+        results
     }
 
     /// Trained parameters while `active` transformations are: of the encoder and of the heads of each.

@@ -23,7 +23,7 @@ pub enum TrainError {
     Score(#[from] ScoreError),
     /// The loss is no longer a number.
     #[error(
-        "the loss became {loss} at step {step} of epoch {epoch}; a smaller lr (now {lr:e}) may help. Weights saved before that are untouched"
+        "the loss became {loss} at step {step} of epoch {epoch}; the first value that is not a finite number is in {place}. A smaller lr (now {lr:e}) may help. Weights saved before that are untouched"
     )]
     Diverged {
         /// The loss.
@@ -34,6 +34,8 @@ pub enum TrainError {
         epoch: usize,
         /// Learning rate at that step.
         lr: f64,
+        /// Where the first value that is not finite is.
+        place: String,
     },
     /// A file or folder could not be written or read.
     #[error("cannot {action} {}: {source}", path.display())]

@@ -2,6 +2,8 @@
 
 mod checkpoint;
 mod config;
+mod course;
+mod diagnosis;
 mod error;
 mod evaluation;
 mod kmeans;

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::schedule::{BETAS, EPS};
 use crate::data::ImageSet;
 use crate::model::{Group, Model};
+use crate::nn::Mode;
 use crate::tape::{AdamSpec, Arena, PersistentId, Program, Store, Tape, TapeError, Var};
 
 /// The bookkeeping of a run on the device.
@@ -136,6 +137,28 @@ pub fn evaluation_step(model: &dyn Model, store: &Store, ledger: &Ledger, batch:
     tape.store_rows(found.cost, clock, costs);
     tape.advance(clock, batch);
     Program::new(&tape)
+}
+
+/// The next `batch` images through the model with `active` transformations, every intermediate result an output; and what
+/// these are.
+pub fn tracing_step(
+    model: &dyn Model,
+    store: &Store,
+    ledger: &Ledger,
+    (batch, active, mode): (usize, usize, Mode),
+) -> (Program, Vec<String>) {
+    let mut tape = Tape::new();
+    let (x, _) = ledger.gather(&mut tape, store, batch);
+    let images = tape.persistent(store, model.prototypes());
+    let results = model.common().transformer.trace(&mut tape, store, x, images, active, mode);
+    let distances = model.evaluate(&mut tape, store, x, active).distances;
+    let results = results.into_iter().chain([("the distances".to_string(), distances)]);
+    let names = results.map(|(name, v)| {
+        tape.output(v);
+        name
+    });
+    let names = names.collect();
+    (Program::new(&tape), names)
 }
 
 /// The next `batch` images' prototypes by `chosen`, aligned, as output 0; `None` while only the identity is active.

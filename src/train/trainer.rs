@@ -2,6 +2,8 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::Config;
+use super::course::{Course, Snapshot, Stream, random};
+use super::diagnosis::first_not_finite;
 use super::error::TrainError;
 use super::evaluation::Evaluation;
 use super::programs::{Ledger, alignment_step, evaluation_step, training_step};
@@ -10,30 +12,15 @@ use super::schedule;
 use super::start::start;
 use crate::data::ImageSet;
 use crate::model::Model;
+use crate::nn::Mode;
 use crate::tape::{Engine, EngineError, KernelTime, PlanId, Store};
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Time of the steps between two looks at the losses.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Streams of the seed, so that one use of randomness does not disturb another.
-#[derive(Clone, Copy)]
-enum Stream {
-    Initial = 0,
-    Order = 1,
-    Restart = 2,
-}
-
-fn random(seed: u64, stream: Stream) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream as u64);
-    rng
-}
 
 /// Plans of a curriculum stage.
 #[derive(Clone, Copy)]
@@ -68,16 +55,7 @@ pub struct Trainer<'a> {
     ledger: Ledger,
     branches: Vec<Branch>,
     plans: Option<Plans>,
-    /// Steps of each optimiser group.
-    taken: Vec<u64>,
-    epoch: usize,
-    /// Transformations after the identity that took part in the last epoch.
-    active: usize,
-    since_check: usize,
-    /// Images counted since the last look for empty clusters.
-    counted: Vec<u32>,
-    order: ChaCha8Rng,
-    restarts: ChaCha8Rng,
+    course: Course,
     peak: usize,
 }
 
@@ -94,9 +72,7 @@ impl<'a> Trainer<'a> {
         engine.write(store[ledger.images].arena, 0, &set.pixels)?;
         let peak = engine.memory();
         Ok(Trainer {
-            order: random(config.seed, Stream::Order),
-            restarts: random(config.seed, Stream::Restart),
-            counted: vec![0; config.clusters],
+            course: Course::new(config.seed, config.clusters, groups),
             config,
             set,
             engine,
@@ -105,10 +81,6 @@ impl<'a> Trainer<'a> {
             ledger,
             branches,
             plans: None,
-            taken: vec![0; groups],
-            epoch: 0,
-            active: 0,
-            since_check: 0,
             peak,
         })
     }
@@ -132,13 +104,13 @@ impl<'a> Trainer<'a> {
         let mut trainer = Self::allocated(config, set, engine)?;
         trainer.model.write_constants(&trainer.store, trainer.engine)?;
         let Checkpoint { epoch, active } = load(trainer.model.as_ref(), &trainer.store, trainer.engine)?;
-        (trainer.epoch, trainer.active) = (epoch, active);
+        (trainer.course.epoch, trainer.course.active) = (epoch, active);
         Ok(trainer)
     }
 
     /// Writes the weights to a file.
     pub fn save(&mut self, path: &Path) -> Result<(), TrainError> {
-        let checkpoint = Checkpoint { epoch: self.epoch, active: self.active };
+        let checkpoint = Checkpoint { epoch: self.course.epoch, active: self.course.active };
         checkpoint.save(path, self.model.as_ref(), &self.store, self.engine)
     }
 
@@ -173,15 +145,48 @@ impl<'a> Trainer<'a> {
         &mut self,
         report: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
     ) -> Result<Option<Epoch>, TrainError> {
-        self.active = schedule::active(&self.config, self.epoch);
-        let plans = self.prepare(self.active)?;
+        let before = Snapshot::take(&self.course, &self.store, self.engine)?;
+        match self.train_steps(self.steps(), report) {
+            Err(TrainError::Diverged { loss, step, epoch, lr, .. }) => {
+                // Later steps have spread it over all parameters: up to the last good one everything is done again.
+                before.restore(&mut self.course, self.engine)?;
+                self.train_steps(step - 1, &mut |_, _| ControlFlow::Continue(()))?;
+                let place = self.first_not_finite(step - 1, Mode::Train)?;
+                Err(TrainError::Diverged { loss, step, epoch, lr, place })
+            }
+            Ok(Some(epoch)) => {
+                self.course.epoch += 1;
+                Ok(Some(epoch))
+            }
+            other => other,
+        }
+    }
+
+    /// Where the first value is that is not finite, with the images of `step` (from 0) of the order in the model.
+    fn first_not_finite(&mut self, step: usize, mode: Mode) -> Result<String, EngineError> {
+        let first = step * self.config.batch_size;
+        let batch = self.config.batch_size.min(self.set.len() - first);
+        self.engine.write_u32(&self.store[self.ledger.clock], &[first as u32, 0])?;
+        self.plans = None;
+        let pass = (batch, self.course.active, mode);
+        first_not_finite(self.model.as_ref(), &self.store, self.engine, &self.ledger, pass)
+    }
+
+    /// The first `total` steps of an epoch.
+    fn train_steps(
+        &mut self,
+        total: usize,
+        report: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
+    ) -> Result<Option<Epoch>, TrainError> {
+        self.course.active = schedule::active(&self.config, self.course.epoch);
+        let plans = self.prepare(self.course.active)?;
         let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
-        order.shuffle(&mut self.order);
+        order.shuffle(&mut self.course.order);
         self.restart_clock(&order)?;
-        let lr = schedule::learning_rate(&self.config, self.epoch);
+        let lr = schedule::learning_rate(&self.config, self.course.epoch);
         self.write_schedule(lr, self.model.groups(plans.active).len())?;
 
-        let (total, full) = (self.steps(), self.set.len() / self.config.batch_size);
+        let full = self.set.len() / self.config.batch_size;
         // Steps between two looks at the losses: as many as take a tenth of a second.
         let mut burst = 1;
         let mut epoch =
@@ -189,19 +194,19 @@ impl<'a> Trainer<'a> {
         let mut won = vec![0u32; self.config.clusters];
         let mut done = 0;
         while done < total {
-            let until_check = self.config.check_cluster_interval - self.since_check;
+            let until_check = self.config.check_cluster_interval - self.course.since_check;
             let (plan, count) = match plans.train_last {
                 Some(last) if done >= full => (last, 1),
-                _ => (plans.train, until_check.min(burst).min(full - done)),
+                _ => (plans.train, until_check.min(burst).min(full.min(total) - done)),
             };
             let start = Instant::now();
             self.engine.run(plan, count)?;
             self.read_losses(&mut epoch.losses, done + count, lr)?;
             burst = if start.elapsed() < LOOK { 2 * count } else { (count / 2).max(1) };
             done += count;
-            self.since_check += count;
-            if self.since_check >= self.config.check_cluster_interval {
-                self.since_check = 0;
+            self.course.since_check += count;
+            if self.course.since_check >= self.config.check_cluster_interval {
+                self.course.since_check = 0;
                 let restart = self.check_clusters(&mut won)?;
                 epoch.restarts.extend(restart.map(|r| (done, r)));
             }
@@ -214,13 +219,12 @@ impl<'a> Trainer<'a> {
         let weight = |step: usize| (self.set.len() - step * self.config.batch_size).min(self.config.batch_size) as f64;
         epoch.loss = epoch.losses.iter().enumerate().map(|(s, &l)| f64::from(l) * weight(s)).sum::<f64>() / images;
         epoch.shares = won.iter().map(|&w| f64::from(w) / images).collect();
-        self.epoch += 1;
         Ok(Some(epoch))
     }
 
     /// Compares every image with the prototypes, in evaluation mode.
     pub fn evaluate(&mut self) -> Result<Evaluation, TrainError> {
-        let plans = self.prepare(self.active)?;
+        let plans = self.prepare(self.course.active)?;
         let order: Vec<u32> = (0..self.set.len() as u32).collect();
         self.restart_clock(&order)?;
         self.engine.run(plans.evaluate, self.set.len() / self.config.batch_size)?;
@@ -233,9 +237,11 @@ impl<'a> Trainer<'a> {
         let evaluation = Evaluation::new(self.set, assignments, distances, &costs, self.config.clusters)?;
         if !evaluation.loss.is_finite() {
             // The last update of the epoch did it: no training step has seen its loss.
-            let (loss, step, epoch) = (evaluation.loss, self.steps(), self.epoch);
+            let (loss, step, epoch) = (evaluation.loss, self.steps(), self.course.epoch);
             let lr = schedule::learning_rate(&self.config, epoch.saturating_sub(1));
-            return Err(TrainError::Diverged { loss, step, epoch, lr });
+            let image = costs.iter().position(|c| !c.is_finite()).unwrap_or(0);
+            let place = self.first_not_finite(image / self.config.batch_size, Mode::Eval)?;
+            return Err(TrainError::Diverged { loss, step, epoch, lr, place });
         }
         Ok(evaluation)
     }
@@ -243,7 +249,7 @@ impl<'a> Trainer<'a> {
     /// Prototype `chosen[i]` transformed for image `images[i]`, for all i: [n,C,H,W].
     pub fn align(&mut self, images: &[u32], chosen: &[u32]) -> Result<Vec<f32>, TrainError> {
         let item = self.set.image_bytes();
-        let Some(program) = alignment_step(self.model.as_ref(), &self.store, &self.ledger, self.active) else {
+        let Some(program) = alignment_step(self.model.as_ref(), &self.store, &self.ledger, self.course.active) else {
             let prototypes = self.prototypes()?;
             let of = |&k: &u32| prototypes[k as usize * item..][..item].to_vec();
             return Ok(chosen.iter().flat_map(of).collect());
@@ -301,10 +307,10 @@ impl<'a> Trainer<'a> {
 
     fn write_schedule(&mut self, lr: f64, groups: usize) -> Result<(), EngineError> {
         let tensor = &self.store[self.ledger.schedule];
-        let columns = self.taken.len();
+        let columns = self.course.taken.len();
         let mut rows = vec![0.0f32; tensor.shape.len()];
         for step in 0..self.set.len().div_ceil(self.config.batch_size) {
-            for (group, taken) in self.taken.iter_mut().enumerate().take(groups) {
+            for (group, taken) in self.course.taken.iter_mut().enumerate().take(groups) {
                 *taken += 1;
                 rows[2 * (step * columns + group)..][..2].copy_from_slice(&schedule::adam_row(lr, *taken));
             }
@@ -320,7 +326,8 @@ impl<'a> Trainer<'a> {
         match losses[known..].iter().position(|l| !l.is_finite()) {
             Some(at) => {
                 let step = known + at;
-                Err(TrainError::Diverged { loss: f64::from(losses[step]), step: step + 1, epoch: self.epoch + 1, lr })
+                let (loss, place) = (f64::from(losses[step]), String::new());
+                Err(TrainError::Diverged { loss, step: step + 1, epoch: self.course.epoch + 1, lr, place })
             }
             None => Ok(()),
         }
@@ -329,7 +336,7 @@ impl<'a> Trainer<'a> {
     /// Adds what was won since the last call to `won`.
     fn count_won(&mut self, won: &mut [u32]) -> Result<Vec<u32>, EngineError> {
         let counts = self.engine.read_u32(&self.store[self.ledger.counts])?;
-        for ((won, &now), before) in won.iter_mut().zip(&counts).zip(&mut self.counted) {
+        for ((won, &now), before) in won.iter_mut().zip(&counts).zip(&mut self.course.counted) {
             *won += now - *before;
             *before = now;
         }
@@ -338,11 +345,11 @@ impl<'a> Trainer<'a> {
 
     fn check_clusters(&mut self, won: &mut [u32]) -> Result<Option<Restart>, EngineError> {
         let counts = self.count_won(won)?;
-        self.counted.fill(0);
-        self.engine.write_u32(&self.store[self.ledger.counts], &self.counted)?;
+        self.course.counted.fill(0);
+        self.engine.write_u32(&self.store[self.ledger.counts], &self.course.counted)?;
         let restart = reassign::decide(&counts, self.config.empty_cluster_threshold);
         if let Some(restart) = &restart {
-            reassign::apply(restart, &self.branches, &self.store, self.engine, &mut self.restarts)?;
+            reassign::apply(restart, &self.branches, &self.store, self.engine, &mut self.course.restarts)?;
         }
         Ok(restart)
     }
