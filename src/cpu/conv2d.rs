@@ -4,7 +4,8 @@
 //! the corner of its window, and each line of the window is one run: kw * Ci consecutive numbers.
 
 use super::layout::Border;
-use super::tile::{COLUMNS, Isa, Run, Sum, multiply};
+use super::simd::Isa;
+use super::tile::{COLUMNS, Run, Sum, multiply};
 use super::{Kernel, Map};
 use crate::tape::ConvSpec;
 use rayon::prelude::*;

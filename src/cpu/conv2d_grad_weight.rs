@@ -5,7 +5,8 @@
 
 use super::conv2d::Weights;
 use super::layout::Border;
-use super::tile::{COLUMNS, Isa, Run, Sum, multiply};
+use super::simd::Isa;
+use super::tile::{COLUMNS, Run, Sum, multiply};
 use super::{Kernel, Map};
 use crate::tape::ConvSpec;
 use rayon::prelude::*;

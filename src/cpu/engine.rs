@@ -2,7 +2,7 @@
 
 use super::lower::{Lowered, lower};
 use super::memory::{Memory, Span};
-use super::tile::Isa;
+use super::simd::Isa;
 use crate::tape::memory::ACTIVATIONS;
 use crate::tape::{Arena, Engine, EngineError, KernelTime, PlanId, Program, Store};
 use std::time::Instant;

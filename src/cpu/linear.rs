@@ -2,7 +2,8 @@
 
 use super::Kernel;
 use super::row_map::RowMap;
-use super::tile::{COLUMNS, Isa, Run, Sum, multiply};
+use super::simd::Isa;
+use super::tile::{COLUMNS, Run, Sum, multiply};
 use crate::tape::Rows;
 use rayon::prelude::*;
 

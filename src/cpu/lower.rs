@@ -1,7 +1,7 @@
 //! Lowering: a program's calls become kernels over memory, with layouts, fusions and workspaces settled.
 
 use super::memory::{Region, Span, Spans};
-use super::tile::Isa;
+use super::simd::Isa;
 use super::*;
 use crate::tape::{Call, Dtype, Op, Operand, Place, Program, memory};
 use std::collections::HashMap;
@@ -169,10 +169,12 @@ impl Lowering<'_> {
             Op::ColorGradBeta(rows) => color_grad_beta::kernel(images(input(0)), rows),
             Op::MorphoWeights => morpho_weights::kernel(output.tail::<1>()[0]),
             Op::MorphoWeightsGrad => morpho_weights_grad::kernel(output.tail::<1>()[0]),
-            Op::MorphoExp(rows) => morpho_exp::kernel(images(input(0)), input(1).tail::<1>()[0], rows),
-            Op::Morpho { kernel, rows } => morpho::kernel(images(input(0)), kernel, rows),
-            Op::MorphoGradImage { kernel, rows } => morpho_grad_image::kernel(images(input(0)), kernel, rows),
-            Op::MorphoGradWeights { kernel, rows } => morpho_grad_weights::kernel(images(input(0)), kernel, rows),
+            Op::MorphoExp(rows) => morpho_exp::kernel(self.isa, images(input(0)), input(1).tail::<1>()[0], rows),
+            Op::Morpho { kernel, rows } => morpho::kernel(self.isa, images(input(0)), kernel, rows),
+            Op::MorphoGradImage { kernel, rows } => morpho_grad_image::kernel(self.isa, images(input(0)), kernel, rows),
+            Op::MorphoGradWeights { kernel, rows } => {
+                morpho_grad_weights::kernel(self.isa, images(input(0)), kernel, rows)
+            }
             Op::SumRows(rows) => {
                 let n = item(output);
                 sum_rows::kernel(input(0).len() / n, output.len() / n, n, rows)

@@ -26,6 +26,7 @@ mod conv2d_grad_weight;
 mod copy;
 mod count;
 mod engine;
+mod exp;
 mod fill;
 mod gather_images;
 mod global_avg_pool;
@@ -56,6 +57,7 @@ mod row_map;
 mod running_stats;
 mod shortcut;
 mod shortcut_grad;
+mod simd;
 mod squared_distance;
 mod squared_distance_grad;
 mod store_rows;
@@ -63,9 +65,10 @@ mod sum;
 mod sum_grad;
 mod sum_rows;
 mod tile;
+mod window;
 
 pub use engine::{CpuEngine, Options};
-pub use tile::Isa;
+pub use simd::Isa;
 
 use crate::tape::Shape;
 

@@ -5,30 +5,12 @@
 //! A convolution is such a sum over window rows, its weight gradient one over image rows, a linear layer one over its
 //! inputs; they differ only in bases and runs. Instruction sets are chosen at run time.
 
+use super::simd::Isa;
+
 /// Columns of a tile.
 pub const COLUMNS: usize = 16;
 /// Most rows of a tile: 6 x 16 accumulators fill twelve of the sixteen AVX registers.
 pub const ROWS: usize = 6;
-
-/// Instruction set of the products.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isa {
-    /// Plain Rust.
-    Portable,
-    /// AVX2 with fused multiply-add.
-    Avx2,
-}
-
-impl Isa {
-    /// The best that this processor has.
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-            return Isa::Avx2;
-        }
-        Isa::Portable
-    }
-}
 
 /// Start of a stretch of the sum, in `a` (relative to each row's base) and in `b`.
 #[derive(Clone, Copy, Debug)]
