@@ -35,15 +35,10 @@ pub fn kernel(e: Extents, form: Form) -> Kernel {
         let means = RowMap::new(form.mean, e.s, index);
         let deviations = RowMap::new(form.deviation, e.t, index);
         let per_image = e.r / e.b;
-        let variance = |sigma: f32| sigma * sigma + form.min_variance;
         // Once for each deviation, not for each row that shares it.
-        let logarithms = sigma.par_chunks(e.n).map(|sigma| {
-            total(e.n, weights, |block, terms| {
-                for (term, s) in terms.iter_mut().zip(&sigma[block]) {
-                    *term = ln(variance(*s));
-                }
-            })
-        });
+        let logarithms = sigma.par_chunks(e.n);
+        let logarithms = logarithms
+            .map(|sigma| total(e.n, weights, |block, terms| log_variances(&sigma[block], form.min_variance, terms)));
         let logarithms: Vec<f64> = logarithms.collect();
         let constant = e.n as f64 * std::f64::consts::TAU.ln();
         d.par_iter_mut().enumerate().for_each(|(r, d)| {
@@ -52,41 +47,53 @@ pub fn kernel(e: Extents, form: Form) -> Kernel {
             let deviation = deviations.get(r);
             let sigma = &sigma[deviation * e.n..][..e.n];
             let squares = total(e.n, weights, |block, terms| {
-                let pairs = x[block.clone()].iter().zip(&mu[block.clone()]);
-                for (term, ((x, m), s)) in terms.iter_mut().zip(pairs.zip(&sigma[block])) {
-                    *term = (x - m) * (x - m) / variance(*s);
-                }
+                let [x, mu, sigma] = [x, mu, sigma].map(|all| &all[block.clone()]);
+                squares(x, mu, sigma, form.min_variance, terms);
             });
             *d = (0.5 * (squares + logarithms[deviation] + constant)) as f32;
         });
     })
 }
 
-/// Sum of `n` weighted terms, which `fill` writes block by block: sixteen running sums within a block, blocks in f64.
+// Functions of their own, so that the compiler knows what does not change within a loop and uses vectors.
+
+/// log v for each pixel.
+fn log_variances(sigma: &[f32], min_variance: f32, terms: &mut [f32]) {
+    for (term, s) in terms.iter_mut().zip(sigma) {
+        *term = ln(s * s + min_variance);
+    }
+}
+
+/// (x - mu)^2 / v for each pixel.
+fn squares(x: &[f32], mu: &[f32], sigma: &[f32], min_variance: f32, terms: &mut [f32]) {
+    for (term, ((x, m), s)) in terms.iter_mut().zip(x.iter().zip(mu).zip(sigma)) {
+        *term = (x - m) * (x - m) / (s * s + min_variance);
+    }
+}
+
+/// Sum of `n` weighted terms, which `fill` writes block by block: pairwise within a block, blocks in f64.
 fn total(n: usize, weights: &[f32], fill: impl Fn(Range<usize>, &mut [f32])) -> f64 {
     const BLOCK: usize = 256;
-    let mut terms = [0.0; BLOCK];
+    let mut buffer = [0.0; BLOCK];
     let blocks = (0..n).step_by(BLOCK).map(|first| {
         let block = first..n.min(first + BLOCK);
-        let terms = &mut terms[..block.len()];
+        let (terms, unused) = buffer.split_at_mut(block.len());
+        unused.fill(0.0);
         fill(block.clone(), terms);
         if !weights.is_empty() {
-            terms.iter_mut().zip(&weights[block]).for_each(|(term, w)| *term *= w);
+            terms.iter_mut().zip(&weights[block.clone()]).for_each(|(term, w)| *term *= w);
         }
-        lanes(terms)
+        pairwise(&mut buffer[..block.len().next_power_of_two()])
     });
     blocks.sum()
 }
 
-fn lanes(terms: &[f32]) -> f64 {
-    const LANES: usize = 16;
-    let mut sums = [0.0f32; LANES];
-    let chunks = terms.chunks_exact(LANES);
-    let rest: f64 = chunks.remainder().iter().map(|&t| f64::from(t)).sum();
-    for chunk in chunks {
-        for l in 0..LANES {
-            sums[l] += chunk[l];
-        }
+/// Sum of a power of two of terms, the second half added to the first again and again: accurate, and in vectors.
+fn pairwise(mut terms: &mut [f32]) -> f64 {
+    while terms.len() > 4 {
+        let (first, second) = terms.split_at_mut(terms.len() / 2);
+        first.iter_mut().zip(second).for_each(|(a, b)| *a += *b);
+        terms = first;
     }
-    sums.iter().map(|&s| f64::from(s)).sum::<f64>() + rest
+    terms.iter().map(|&t| f64::from(t)).sum()
 }
