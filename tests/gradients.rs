@@ -177,6 +177,9 @@ fn every_adjoint_is_differenced_in_every_mode() {
         "color_grad_image",
         "morpho_weights_grad",
         "min_row_grad",
+        "log_softmax_grad",
+        "expected_cost_grad_distance",
+        "expected_cost_grad_mixing",
         "sum_grad",
     ] {
         has(name.to_owned(), &|op| op.name() == name);
@@ -194,6 +197,21 @@ fn every_adjoint_is_differenced_in_every_mode() {
             has(format!("squared_distance_grad {rows:?}, weighted {weighted}"), &|op| {
                 *op == Op::SquaredDistanceGrad { rows, weighted }
             });
+        }
+        for others in [Rows::Own, Rows::Each, Rows::Selected] {
+            if [rows, others].contains(&Rows::Selected) && [rows, others].contains(&Rows::Each) {
+                continue;
+            }
+            for masked in [false, true] {
+                has(format!("neg_log_normal_grad_mean {rows:?} {others:?}, weighted {masked}"), &|op| {
+                    matches!(op, Op::NegLogNormalGradMean { mean, deviation, weighted, .. }
+                        if (*mean, *deviation, *weighted) == (rows, others, masked))
+                });
+                has(format!("neg_log_normal_grad_deviation {rows:?} {others:?}, weighted {masked}"), &|op| {
+                    matches!(op, Op::NegLogNormalGradDeviation { mean, deviation, weighted, .. }
+                        if (*mean, *deviation, *weighted) == (rows, others, masked))
+                });
+            }
         }
         for padding in [Padding::Border, Padding::Zeros] {
             has(format!("grid_sample_grad_grid {padding:?} {rows:?}"), &|op| {

@@ -109,6 +109,41 @@ fn what_the_loss_does_not_depend_on_has_none() {
     assert_eq!(s.gradient(loss), None);
 }
 
+/// With constant responsibilities the gradient of the expected cost is that of the negative log-likelihood,
+/// - log sum over k of pi exp(-d).
+#[test]
+fn responsibilities_are_constants() {
+    let mut s = small(&[1.0, 2.5, 0.5]);
+    let d = s.tape.reshape(s.x, [1, 3]);
+    let log_pi = s.tape.fill([3], -(3.0f32.ln()));
+    let gamma = s.tape.responsibilities(d, log_pi);
+    let loss = s.tape.sum(gamma, 1.0);
+    assert_eq!(s.gradient(loss), None);
+    let q = s.tape.expected_cost(gamma, d, log_pi);
+    let gradient = s.gradient(q).expect("through the distances");
+    let densities = [1.0f64, 2.5, 0.5].map(|d| (-d).exp());
+    for (g, density) in gradient.iter().zip(densities) {
+        assert!((g - density / densities.iter().sum::<f64>()).abs() < 1e-12, "{gradient:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "rows are selected or taken in turn")]
+fn means_selected_do_not_go_with_deviations_in_turn() {
+    let mut s = small(&[1.0; 2]);
+    let x = s.tape.reshape(s.x, [1, 1, 1, 2]);
+    let (_, index) = s.tape.min_row(x);
+    s.tape.neg_log_normal(x, (x, Rows::Selected), (x, Rows::Each), None, Some(index), 0.1);
+}
+
+#[test]
+#[should_panic(expected = "neg_log_normal: [2, 1, 1, 3] and [3, 1, 1, 3] for 2 images")]
+fn means_and_deviations_make_the_same_rows() {
+    let mut s = small(&[1.0; 3]);
+    let [x, sigma] = [2, 3].map(|b| s.tape.fill([b, 1, 1, 3], 0.5));
+    s.tape.neg_log_normal(x, (x, Rows::Own), (sigma, Rows::Each), None, None, 0.1);
+}
+
 #[test]
 fn gradients_of_a_tensor_used_twice_add_up() {
     let mut s = small(&[2.0, -3.0]);

@@ -116,6 +116,13 @@ impl Lowering<'_> {
         };
         let distance =
             |r: usize| squared_distance::Extents { b: input(0).rows(3), r, s: input(1).rows(3), n: item(input(0)) };
+        let normal = |r: usize| neg_log_normal::Extents {
+            b: input(0).rows(3),
+            r,
+            s: input(1).rows(3),
+            t: input(2).rows(3),
+            n: item(input(0)),
+        };
         let source = |image: Map, padding| bilinear::Source { h: image.h, w: image.w, padding };
         let kernel = match call.op {
             Op::GatherImages => gather_images::kernel(input(0).rows(3), item(output)),
@@ -185,6 +192,24 @@ impl Lowering<'_> {
             }
             Op::MinRow => min_row::kernel(input(0).tail::<1>()[0]),
             Op::MinRowGrad => min_row_grad::kernel(output.tail::<1>()[0]),
+            Op::NegLogNormal { mean, deviation, weighted, min_variance } => {
+                let form = neg_log_normal::Form { mean, deviation, weighted, min_variance };
+                neg_log_normal::kernel(normal(output.len()), form)
+            }
+            Op::NegLogNormalGradMean { mean, deviation, weighted, min_variance } => {
+                let form = neg_log_normal::Form { mean, deviation, weighted, min_variance };
+                neg_log_normal_grad_mean::kernel(normal(input(3).len()), form)
+            }
+            Op::NegLogNormalGradDeviation { mean, deviation, weighted, min_variance } => {
+                let form = neg_log_normal::Form { mean, deviation, weighted, min_variance };
+                neg_log_normal_grad_deviation::kernel(normal(input(3).len()), form)
+            }
+            Op::LogSoftmax => log_softmax::kernel(output.tail::<1>()[0]),
+            Op::LogSoftmaxGrad => log_softmax_grad::kernel(output.tail::<1>()[0]),
+            Op::Responsibilities => responsibilities::kernel(output.tail::<1>()[0]),
+            Op::ExpectedCost => expected_cost::kernel(input(0).tail::<1>()[0]),
+            Op::ExpectedCostGradDistance => expected_cost_grad_distance::kernel(output.tail::<1>()[0]),
+            Op::ExpectedCostGradMixing => expected_cost_grad_mixing::kernel(output.tail::<1>()[0]),
             Op::Sum { scale } => sum::kernel(scale),
             Op::SumGrad { scale } => sum_grad::kernel(scale),
             Op::Adam { group, beta1, beta2, eps, weight_decay } => {

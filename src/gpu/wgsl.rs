@@ -39,6 +39,9 @@ kernels![
     "conv2d_grad_weight",
     "copy",
     "count",
+    "expected_cost",
+    "expected_cost_grad_distance",
+    "expected_cost_grad_mixing",
     "fill",
     "gather_images",
     "global_avg_pool",
@@ -49,6 +52,8 @@ kernels![
     "linear",
     "linear_grad_input",
     "linear_grad_weight",
+    "log_softmax",
+    "log_softmax_grad",
     "min_row",
     "min_row_grad",
     "morpho",
@@ -57,11 +62,15 @@ kernels![
     "morpho_grad_weights",
     "morpho_weights",
     "morpho_weights_grad",
+    "neg_log_normal",
+    "neg_log_normal_grad_deviation",
+    "neg_log_normal_grad_mean",
     "projective_grid",
     "projective_grid_grad",
     "record",
     "relu",
     "relu_grad",
+    "responsibilities",
     "running_stats",
     "shortcut",
     "shortcut_grad",
@@ -73,7 +82,7 @@ kernels![
     "sum_rows",
 ];
 
-shared!["bilinear", "homography", "rows", "workgroup_sum"];
+shared!["bilinear", "homography", "normal_rows", "rows", "workgroup_sum"];
 
 /// The directive that stands for a shared file, on a line of its own.
 const IMPORT: &str = "//#import ";

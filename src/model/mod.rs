@@ -1,14 +1,14 @@
 //! Models: what is minimised.
 
 mod common;
-// mod dti_gmm;
+mod dti_gmm;
 mod dti_kmeans;
 mod spec;
 mod transformer;
 mod weights;
 
 pub use common::Common;
-// pub use dti_gmm::DtiGmm;
+pub use dti_gmm::DtiGmm;
 pub use dti_kmeans::DtiKmeans;
 pub use spec::{Kind, Spec, UnknownModel};
 pub use transformer::{Acting, Predicted, Transformer};

@@ -1,6 +1,6 @@
 //! What a model is made of.
 
-use super::{DtiKmeans, Model};
+use super::{DtiGmm, DtiKmeans, Model};
 use crate::nn::EncoderKind;
 use crate::tape::{Padding, Store};
 use crate::warp::{Options, Sequence};
@@ -91,7 +91,7 @@ impl Spec {
     pub fn declare(self, store: &mut Store) -> Box<dyn Model> {
         match self.model {
             Kind::Kmeans => Box::new(DtiKmeans::new(store, self)),
-            Kind::Gmm => todo!(),
+            Kind::Gmm => Box::new(DtiGmm::new(store, self)),
         }
     }
 }

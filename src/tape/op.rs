@@ -195,6 +195,55 @@ pub enum Op {
     MinRow,
     /// dm [B], argmin [B] -> dd [B,K], zero but at the minimum.
     MinRowGrad,
+    /// x [B,n], mu [S,n], sigma [T,n] (, weights [n]) (, index [R]) -> d [B,J], R = B J rows, minus the logarithm of a
+    /// normal density: with v = sigma^2 + min_variance, d[b,j] = 1/2 sum over n of weights ((x - mu)^2 / v + log v)
+    /// + n/2 log(2 pi).
+    NegLogNormal {
+        /// Row of mu for each of the R densities.
+        mean: Rows,
+        /// Row of sigma for each of the R densities.
+        deviation: Rows,
+        /// Whether there are pixel weights.
+        weighted: bool,
+        /// Added to the squared deviations.
+        min_variance: f32,
+    },
+    /// x [B,n], mu [S,n], sigma [T,n], dd [B,J] (, weights [n]) (, index [R]) -> dmu [R,n] = weights (mu - x) / v dd[b,j],
+    /// one per row.
+    NegLogNormalGradMean {
+        /// As in `NegLogNormal`.
+        mean: Rows,
+        /// As in `NegLogNormal`.
+        deviation: Rows,
+        /// As in `NegLogNormal`.
+        weighted: bool,
+        /// As in `NegLogNormal`.
+        min_variance: f32,
+    },
+    /// x [B,n], mu [S,n], sigma [T,n], dd [B,J] (, weights [n]) (, index [R]) -> dsigma [R,n] =
+    /// weights sigma (1/v - (x - mu)^2 / v^2) dd[b,j], one per row.
+    NegLogNormalGradDeviation {
+        /// As in `NegLogNormal`.
+        mean: Rows,
+        /// As in `NegLogNormal`.
+        deviation: Rows,
+        /// As in `NegLogNormal`.
+        weighted: bool,
+        /// As in `NegLogNormal`.
+        min_variance: f32,
+    },
+    /// x [R,K] -> y [R,K] = x - log sum over k of exp x.
+    LogSoftmax,
+    /// y (output of `LogSoftmax`), dy [R,K] -> dx [R,K] = dy - exp(y) sum over k of dy.
+    LogSoftmaxGrad,
+    /// d [B,K], log_pi [K] -> gamma [B,K] = softmax over k of (log_pi - d). A constant for gradients.
+    Responsibilities,
+    /// gamma, d [B,K], log_pi [K] -> q [B] = sum over k of gamma (d - log_pi).
+    ExpectedCost,
+    /// gamma [B,K], dq [B] -> dd [B,K] = gamma dq.
+    ExpectedCostGradDistance,
+    /// gamma [B,K], dq [B] -> dlog_pi [K] = - sum over b of gamma dq.
+    ExpectedCostGradMixing,
     /// x -> y [1] = scale * sum of x.
     Sum {
         /// Factor.
@@ -281,6 +330,15 @@ impl Op {
             Op::SquaredDistanceGrad { .. } => "squared_distance_grad",
             Op::MinRow => "min_row",
             Op::MinRowGrad => "min_row_grad",
+            Op::NegLogNormal { .. } => "neg_log_normal",
+            Op::NegLogNormalGradMean { .. } => "neg_log_normal_grad_mean",
+            Op::NegLogNormalGradDeviation { .. } => "neg_log_normal_grad_deviation",
+            Op::LogSoftmax => "log_softmax",
+            Op::LogSoftmaxGrad => "log_softmax_grad",
+            Op::Responsibilities => "responsibilities",
+            Op::ExpectedCost => "expected_cost",
+            Op::ExpectedCostGradDistance => "expected_cost_grad_distance",
+            Op::ExpectedCostGradMixing => "expected_cost_grad_mixing",
             Op::Sum { .. } => "sum",
             Op::SumGrad { .. } => "sum_grad",
             Op::Adam { .. } => "adam",

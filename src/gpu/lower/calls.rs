@@ -34,12 +34,16 @@ impl Launch {
     }
 
     fn rows(self, rows: Rows) -> Self {
+        self.mode("ROWS", rows)
+    }
+
+    fn mode(self, name: &'static str, rows: Rows) -> Self {
         let value = match rows {
             Rows::Own => 0,
             Rows::Each => 1,
             Rows::Selected => 2,
         };
-        self.constant("ROWS", value)
+        self.constant(name, value)
     }
 
     fn padding(self, padding: Padding) -> Self {
@@ -283,6 +287,27 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
                 launch.invocations(lowered, n, 256);
             }
         }
+        Op::NegLogNormal { mean, deviation, weighted, min_variance }
+        | Op::NegLogNormalGradMean { mean, deviation, weighted, min_variance }
+        | Op::NegLogNormalGradDeviation { mean, deviation, weighted, min_variance } => {
+            let launch = launch.mode("MEAN_ROWS", mean).mode("DEVIATION_ROWS", deviation);
+            normal(lowered, launch.constant("WEIGHTED", weighted), weighted, min_variance, call)
+        }
+        Op::LogSoftmax | Op::LogSoftmaxGrad | Op::Responsibilities | Op::ExpectedCost => {
+            let ([columns], rows) = (ins[0].shape.tail(), ins[0].shape.rows(1));
+            let launch = launch.param("rows", rows).param("columns", columns).read_all(ins).write_all(outs);
+            launch.invocations(lowered, rows, 64);
+        }
+        Op::ExpectedCostGradDistance => {
+            let ([columns], n) = (outs[0].shape.tail(), len(&outs[0]));
+            let launch = launch.param("n", n).param("columns", columns).read_all(ins).write_all(outs);
+            launch.invocations(lowered, n, 256);
+        }
+        Op::ExpectedCostGradMixing => {
+            let ([columns], rows) = (ins[0].shape.tail(), ins[0].shape.rows(1));
+            let launch = launch.param("rows", rows).param("columns", columns).read_all(ins).write_all(outs);
+            launch.groups(lowered, folded(columns));
+        }
         Op::MinRow => {
             let ([columns], rows) = (ins[0].shape.tail(), ins[0].shape.rows(1));
             let launch = launch.param("rows", rows).param("columns", columns).read_all(ins).write_all(outs);
@@ -386,6 +411,29 @@ fn sum_rows(
     let launch = Launch::new("sum_rows").rows(rows).param("n", n).param("item", item).param("rows", count);
     let launch = launch.param("shared_rows", shared).read_storage(from).read_optional(index);
     launch.write_all(std::slice::from_ref(to)).invocations(lowered, n, 64);
+}
+
+/// `NegLogNormal`, one workgroup a row, and its gradients, one invocation an element.
+fn normal(lowered: &mut Lowered, launch: Launch, weighted: bool, min_variance: f32, call: &Call) {
+    let (ins, outs) = (&call.inputs[..], &call.outputs[..]);
+    let forward = matches!(call.op, Op::NegLogNormal { .. });
+    let [images, per_image] = if forward { &outs[0] } else { &ins[3] }.shape.tail();
+    let item = ins[0].shape.len() / images;
+    let plain = if forward { 3 } else { 4 };
+    let weights = ins.get(plain).filter(|_| weighted);
+    let index = ins.get(plain + usize::from(weighted));
+    let n = if forward { images * per_image } else { outs[0].shape.len() };
+    let launch = launch.param(if forward { "rows" } else { "n" }, n).param("per_image", per_image).param("item", item);
+    let launch = launch.param("means", ins[1].shape.len() / item).param("deviations", ins[2].shape.len() / item);
+    let launch = launch.param("min_variance", min_variance);
+    let bind =
+        |launch: Launch| launch.read_all(&ins[..plain]).read_optional(weights).read_optional(index).write_all(outs);
+    if forward {
+        let constant = 0.5 * item as f64 * std::f64::consts::TAU.ln();
+        bind(launch.param("constant", constant as f32)).groups(lowered, folded(n));
+    } else {
+        bind(launch).invocations(lowered, n, 256);
+    }
 }
 
 /// Sums over the values of a channel, in parts where a channel is large.

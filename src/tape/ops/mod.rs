@@ -6,6 +6,7 @@ mod conv;
 mod distance;
 mod elementwise;
 mod linear;
+mod mixture;
 mod morpho;
 mod norm;
 mod pool;
@@ -42,6 +43,11 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
         Op::Morpho { .. } if input == 2 => return Ok(None),
         Op::MorphoWeights | Op::Morpho { .. } => morpho::adjoint(tape, node, input, dy),
         Op::SquaredDistance { .. } | Op::MinRow => distance::adjoint(tape, node, input, dy),
+        // The E step: gamma minimises expected cost plus sum gamma log gamma, a bound that then equals the negative
+        // log-likelihood, so the gradient at constant gamma is that of the likelihood itself.
+        Op::Responsibilities => return Ok(None),
+        Op::ExpectedCost if input == 0 => return Ok(None),
+        Op::NegLogNormal { .. } | Op::LogSoftmax | Op::ExpectedCost => mixture::adjoint(tape, node, input, dy),
         _ => None,
     };
     match gradient {
@@ -103,6 +109,16 @@ impl Call {
                 3 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64
             }
             Op::SquaredDistanceGrad { .. } => 3 * out,
+            Op::NegLogNormal { .. } => {
+                8 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64
+            }
+            Op::NegLogNormalGradMean { .. } => 5 * out,
+            Op::NegLogNormalGradDeviation { .. } => 9 * out,
+            Op::LogSoftmax | Op::LogSoftmaxGrad => 4 * out,
+            Op::Responsibilities => 5 * out,
+            Op::ExpectedCost => 3 * first,
+            Op::ExpectedCostGradDistance => out,
+            Op::ExpectedCostGradMixing => 2 * first,
             Op::Adam { .. } => 14 * out,
             Op::GatherImages | Op::Add | Op::Relu | Op::ReluGrad => out,
             Op::GlobalAvgPool | Op::GlobalAvgPoolGrad | Op::SumRows(_) | Op::Sum { .. } | Op::MinRow => first.max(out),

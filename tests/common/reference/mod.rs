@@ -1,6 +1,7 @@
 //! A plain interpreter of programs in f64, written from the formulas that `Op` documents and from nothing else:
 //! naive loops that can be checked by eye, against which engines are compared.
 
+mod mixture;
 mod nn;
 mod transformations;
 mod warp;
@@ -204,9 +205,8 @@ impl Args<'_> {
 }
 
 fn evaluate(args: &Args) -> Vec<Data> {
-    if let Some(outputs) =
-        nn::evaluate(args).or_else(|| warp::evaluate(args)).or_else(|| transformations::evaluate(args))
-    {
+    let families = [nn::evaluate, warp::evaluate, transformations::evaluate, mixture::evaluate];
+    if let Some(outputs) = families.iter().find_map(|evaluate| evaluate(args)) {
         return outputs;
     }
     let one = |x: Vec<f64>| vec![Data::Real(x)];

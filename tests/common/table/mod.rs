@@ -2,6 +2,7 @@
 //! other, of runs with each other, and of gradients with finite differences.
 
 mod layers;
+mod mixture;
 mod rows;
 mod steps;
 mod transformations;
@@ -63,6 +64,7 @@ pub fn cases() -> Vec<Case> {
     all.extend(rows::cases());
     all.extend(warps::cases());
     all.extend(transformations::cases());
+    all.extend(mixture::cases());
     all.extend(steps::cases());
     if let Ok(word) = std::env::var("PROTEUS_CASES") {
         all.retain(|case| case.name.contains(&word));
