@@ -163,6 +163,15 @@ def checkpoint(get_model, x, name, model_name, kwargs, steps, seed, legacy=False
     }
 
 
+def names_and_shapes(get_model):
+    """The state dict of a model for colour images, every tensor a single zero, repeated."""
+    images = torch.zeros(4, 3, 16, 16)
+    dataset = type("Images", (list,), {"n_channels": 3, "img_size": (16, 16)})([(image, 0) for image in images])
+    sequence = "id_color_proj_tps_morpho_aff"
+    model = get_model("dtikmeans")(dataset, n_prototypes=2, encoder_name="resnet32", transformation_sequence=sequence)
+    write("shapes", {name: torch.zeros(()).expand(value.shape) for name, value in model.state_dict().items()})
+
+
 def kinds_of_tensors():
     """Everything that the reader of tensors knows, in one small file."""
     base = torch.arange(24, dtype=torch.float32).reshape(2, 3, 4) / 8 - 1
@@ -219,6 +228,7 @@ def main():
     scores["kmeans_identity"] = checkpoint(
         get_model, x, "kmeans_identity", "dtikmeans", dict(n_prototypes=3, transformation_sequence="identity"), 0, 4,
     )
+    names_and_shapes(get_model)
     write("tensors", kinds_of_tensors())
     write("tensors_legacy", kinds_of_tensors(), legacy=True)
     (OUT / "published_scores.json").write_text(json.dumps(scores, indent=0) + "\n")

@@ -3,7 +3,7 @@
 
 use proteus::cpu::CpuEngine;
 use proteus::data::mnist5k;
-use proteus::train::{Config, evaluate_run};
+use proteus::train::{Config, Published, evaluate_run};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -113,6 +113,19 @@ fn plain_prototypes_compute_what_they_did() {
     agrees("kmeans_identity", "kmeans_identity", "identity", 0, 0);
     // A state dict alone, in double precision, of a model on several devices.
     agrees("kmeans_identity_bare", "kmeans_identity", "identity", 0, 0);
+}
+
+/// Parameters of colour and affine are as many with three channels; the constants beside them differ.
+#[test]
+fn transformations_and_encoder_are_told_by_names_and_shapes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    unpack("shapes", folder.path());
+    let published = Published::open(&folder.path().join("model.pkl")).expect("a state dict");
+    let config = published.config(Config::default(), &[]).expect("a configuration");
+    assert_eq!(config.sequence, "identity color projective tps morpho affine");
+    assert_eq!((config.clusters, config.grid_size, config.kernel_size), (2, 4, 7));
+    assert_eq!((config.encoder.as_str(), config.curriculum), ("resnet32", vec![0; 5]));
+    assert_eq!((config.padding.as_str(), config.gaussian_weights_std), ("border", 0.0));
 }
 
 #[test]
