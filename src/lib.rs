@@ -11,5 +11,6 @@ pub mod model;
 pub mod nn;
 pub mod report;
 pub mod tape;
+pub mod torch;
 pub mod train;
 pub mod warp;

@@ -2,7 +2,7 @@
 
 use crate::data::DataError;
 use crate::device::DeviceError;
-use crate::train::{ConfigError, TrainError};
+use crate::train::{ConfigError, ImportError, TrainError};
 use std::process::ExitCode;
 
 /// Why the program ends early.
@@ -39,6 +39,12 @@ impl From<TrainError> for Failure {
             error if error.is_users() => Failure::User(error.to_string()),
             error => Failure::Failed(error.to_string()),
         }
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        if error.is_users() { Failure::User(error.to_string()) } else { Failure::Failed(error.to_string()) }
     }
 }
 

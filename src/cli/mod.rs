@@ -3,6 +3,7 @@
 mod devices;
 mod eval;
 mod failure;
+mod import;
 mod progress;
 mod table;
 mod train;
@@ -22,6 +23,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Eval(eval::Args),
+    Import(import::Args),
     Devices(devices::Args),
 }
 
@@ -31,6 +33,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Import(args) => import::run(args),
         Command::Devices(args) => devices::run(args),
     };
     match result {

@@ -28,6 +28,14 @@ impl Kind {
         }
     }
 
+    /// The name in the published code.
+    pub fn published(self) -> &'static str {
+        match self {
+            Kind::Kmeans => "dtikmeans",
+            Kind::Gmm => "dtigmm",
+        }
+    }
+
     /// The name in sentences.
     pub fn title(self) -> &'static str {
         match self {
@@ -54,8 +62,10 @@ impl FromStr for Kind {
 
     /// Accepts `gmm` and the published `dtigmm`.
     fn from_str(name: &str) -> Result<Self, UnknownModel> {
-        let plain = name.strip_prefix("dti").unwrap_or(name);
-        Self::ALL.into_iter().find(|k| k.name() == plain).ok_or_else(|| UnknownModel(name.into()))
+        Self::ALL
+            .into_iter()
+            .find(|k| [k.name(), k.published()].contains(&name))
+            .ok_or_else(|| UnknownModel(name.into()))
     }
 }
 

@@ -79,27 +79,40 @@ impl Checkpoint {
             return Err(damaged(format!("{} transformations active, the model has fewer", checkpoint.active)));
         }
         let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
-        for id in model.state() {
-            let tensor = &store[id];
-            let mut values = vec![0.0f32; tensor.shape.len()];
-            for part in parts(tensor, model.spec().k) {
-                let view = file.tensor(&part.name).map_err(|_| damaged(format!("'{}' is missing", part.name)))?;
-                if view.dtype() != Dtype::F32 || view.shape() != part.shape {
-                    return Err(damaged(format!(
-                        "'{}' is {:?} of shape {:?}, expected F32 of {:?}",
-                        part.name,
-                        view.dtype(),
-                        view.shape(),
-                        part.shape
-                    )));
-                }
-                let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-                values[part.range].copy_from_slice(&numbers);
+        fill(model, store, engine, |name, shape| {
+            let view = file.tensor(name).map_err(|_| damaged(format!("'{name}' is missing")))?;
+            if view.dtype() != Dtype::F32 || view.shape() != shape {
+                let (dtype, found) = (view.dtype(), view.shape());
+                return Err(damaged(format!("'{name}' is {dtype:?} of shape {found:?}, expected F32 of {shape:?}")));
             }
-            engine.write_f32(tensor, &values)?;
-        }
+            Ok(bytemuck::pod_collect_to_vec(view.data()))
+        })?;
         Ok(checkpoint)
     }
+}
+
+/// Names and shapes of all tensors of a checkpoint.
+pub(super) fn contents(model: &dyn Model, store: &Store) -> Vec<(String, Vec<usize>)> {
+    let parts = model.state().into_iter().flat_map(|id| parts(&store[id], model.spec().k));
+    parts.map(|part| (part.name, part.shape)).collect()
+}
+
+/// Writes what a checkpoint holds into the engine's tensors: `tensor` gives the numbers for a name and a shape.
+pub(super) fn fill(
+    model: &dyn Model,
+    store: &Store,
+    engine: &mut dyn Engine,
+    mut tensor: impl FnMut(&str, &[usize]) -> Result<Vec<f32>, TrainError>,
+) -> Result<(), TrainError> {
+    for id in model.state() {
+        let whole = &store[id];
+        let mut values = vec![0.0f32; whole.shape.len()];
+        for part in parts(whole, model.spec().k) {
+            values[part.range].copy_from_slice(&tensor(&part.name, &part.shape)?);
+        }
+        engine.write_f32(whole, &values)?;
+    }
+    Ok(())
 }
 
 /// A stretch of a tensor with a published name.

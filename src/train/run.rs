@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// File of the weights in a run folder.
-const WEIGHTS: &str = "model.safetensors";
+pub(super) const WEIGHTS: &str = "model.safetensors";
 /// Images shown for each cluster beside their aligned prototypes.
 const SHOWN: usize = 8;
 

@@ -23,12 +23,18 @@ pub struct RunFolder {
 impl RunFolder {
     /// Takes the folder `path`, which must be new or empty.
     pub fn create(path: &Path, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
+        Self::bare(path)?;
+        Self::start(path, config, set)
+    }
+
+    /// Takes the folder `path`, which must be new or empty, and writes nothing into it.
+    pub fn bare(path: &Path) -> Result<Self, TrainError> {
         let failed = |source| TrainError::File { action: "create", path: path.to_path_buf(), source };
         std::fs::create_dir_all(path).map_err(failed)?;
         if std::fs::read_dir(path).map_err(failed)?.next().is_some() {
             return Err(TrainError::FolderTaken(path.to_path_buf()));
         }
-        Self::start(path, config, set)
+        Ok(RunFolder { path: path.to_path_buf(), previous: None })
     }
 
     /// Takes the first free folder among `runs`/dataset/`mmdd`_`tag`, `mmdd`_`tag`_2, ... Runs that start at the same
