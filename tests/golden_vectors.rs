@@ -338,7 +338,7 @@ fn morpho() -> Case {
     Case {
         compute: |vectors, engine| {
             let kernel_size = vectors.setting("kernel_size")?.parse().map_err(|e| format!("kernel_size: {e}"))?;
-            transform(vectors, engine, &Morpho { kernel_size })
+            transform(vectors, engine, &Morpho { kernel_size, hard: false })
         },
         compare: |vectors, results| compare_transformed(vectors, results, MORPHO, MORPHO),
     }

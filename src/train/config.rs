@@ -297,7 +297,11 @@ impl Config {
             width: set.width,
             encoder: self.encoder.parse()?,
             sequence,
-            options: warp::Options { grid_size: self.grid_size, kernel_size: self.kernel_size },
+            options: warp::Options {
+                grid_size: self.grid_size,
+                kernel_size: self.kernel_size,
+                ..warp::Options::default()
+            },
             padding: self.padding()?,
             gaussian_weights: (std > 0.0).then_some(std),
         })
