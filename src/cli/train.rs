@@ -25,7 +25,8 @@ Keys for --set (config.toml of any run shows their values):
   curriculum epochs batch_size lr lr_milestones lr_gamma weight_decay check_cluster_interval
   empty_cluster_threshold eval_interval seed
 
-Transformations for sequence, after identity: color affine projective tps morpho")]
+Transformations for sequence, after identity: color affine projective tps morpho
+Encoders: resnet20 resnet32 resnet44 resnet56 resnet110 for small images, resnet18 for photographs")]
 pub struct Args {
     /// Name of a preset (mnist5k), or path of a configuration in TOML
     #[arg(value_name = "PRESET | CONFIG.toml", default_value = "mnist5k")]
