@@ -114,6 +114,14 @@ impl DtiKmeans {
         DtiKmeans { spec, prototypes, encoder, stages, weights, initial }
     }
 
+    /// The same tensors with the hard limits of morphology (see [`Options`]): for evaluation, as these have no gradient.
+    pub fn with_hard_morphology(&self) -> Self {
+        let mut model = self.clone();
+        model.spec.options.hard_morphology = true;
+        model.stages.iter_mut().for_each(|stage| stage.options.hard_morphology = true);
+        model
+    }
+
     /// Writes starting values: the given prototypes [K,C,H,W], and encoder and heads drawn from `rng`.
     pub fn initialise(
         &self,

@@ -64,6 +64,8 @@ pub struct Trainer<'a> {
     engine: &'a mut dyn Engine,
     store: Store,
     model: DtiKmeans,
+    /// The model as evaluation sees it: itself, or with hard limits of morphology.
+    evaluated: DtiKmeans,
     ledger: Ledger,
     branches: Vec<Branch>,
     plans: Option<Plans>,
@@ -100,6 +102,7 @@ impl<'a> Trainer<'a> {
             set,
             engine,
             store,
+            evaluated: model.clone(),
             model,
             ledger,
             branches,
@@ -135,6 +138,12 @@ impl<'a> Trainer<'a> {
         let Checkpoint { epoch, active } = load(&trainer.model, &trainer.store, trainer.engine)?;
         (trainer.epoch, trainer.active) = (epoch, active);
         Ok(trainer)
+    }
+
+    /// From now on evaluates with the hard limits of morphology. Training keeps the soft form, which has a gradient.
+    pub fn evaluate_hard_morphology(&mut self) {
+        self.evaluated = self.model.with_hard_morphology();
+        self.plans = None;
     }
 
     /// Writes the weights to a file.
@@ -243,7 +252,7 @@ impl<'a> Trainer<'a> {
     /// Prototype `chosen[i]` transformed for image `images[i]`, for all i: [n,C,H,W].
     pub fn align(&mut self, images: &[u32], chosen: &[u32]) -> Result<Vec<f32>, TrainError> {
         let item = self.set.image_bytes();
-        let Some(program) = alignment_step(&self.model, &self.store, &self.ledger, self.active) else {
+        let Some(program) = alignment_step(&self.evaluated, &self.store, &self.ledger, self.active) else {
             let prototypes = self.prototypes()?;
             let of = |&k: &u32| prototypes[k as usize * item..][..item].to_vec();
             return Ok(chosen.iter().flat_map(of).collect());
@@ -276,7 +285,7 @@ impl<'a> Trainer<'a> {
             if size > 0 && (programs.is_empty() || size < batch.min(n)) {
                 let step = training_step(&self.model, &mut self.store, &self.ledger, &self.config, size, active);
                 programs.push(step.expect("the model is differentiable in its parameters"));
-                programs.push(evaluation_step(&self.model, &self.store, &self.ledger, size, active));
+                programs.push(evaluation_step(&self.evaluated, &self.store, &self.ledger, size, active));
             }
         }
         let ids = self.engine.load(&programs)?;
