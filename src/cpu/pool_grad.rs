@@ -20,9 +20,9 @@ pub fn kernel(dx: Map, dy: Map, window: usize, spec: ConvSpec) -> Kernel {
                     for at in Window::new(p, dy.w, dx, window, spec).pixels(dx) {
                         let pixel = out[at..at + dx.c].iter_mut().zip(&x[at..at + dx.c]);
                         for ((dx, x), (y, left)) in pixel.zip(y.iter().zip(left.iter_mut())) {
-                            if x == y {
-                                *dx += std::mem::take(left);
-                            }
+                            let taken = x == y;
+                            *dx += if taken { *left } else { 0.0 };
+                            *left = if taken { 0.0 } else { *left };
                         }
                     }
                 }

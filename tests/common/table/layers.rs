@@ -156,6 +156,10 @@ fn convolutions(all: &mut Vec<Case>) {
         convolution([2, 20, 5, 8], [33, 1, 1], 2, 0),
         convolution([3, 128, 1, 1], [256, 1, 1], 2, 0),
         convolution([2, 96, 2, 2], [112, 3, 3], 1, 1),
+        // Batches and weights beyond the bounds by which weight gradients are split.
+        convolution([37, 3, 5, 4], [17, 3, 3], 2, 1),
+        convolution([50, 4, 3, 3], [32, 3, 3], 1, 1),
+        convolution([14, 130, 1, 1], [272, 3, 3], 1, 1),
         // Other windows, strides and pads, some of which leave the last pixels unread.
         convolution([3, 16, 14, 14], [32, 1, 1], 2, 0),
         convolution([1, 3, 9, 9], [5, 1, 1], 1, 1),
