@@ -46,7 +46,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         writeln!(out, "{}", table::json(&evaluation))?;
     } else {
         writeln!(out, "device  {chosen}")?;
-        writeln!(out, "{}: {} images of {}", args.run.display(), set.len(), set.name)?;
+        let how = if args.hard_morphology { ", hard limits of morphology" } else { "" };
+        writeln!(out, "{}: {} images of {}{how}", args.run.display(), set.len(), set.name)?;
         writeln!(out, "{}", table::text(&evaluation))?;
     }
     Ok(())
