@@ -83,6 +83,10 @@ fn a_run_leaves_its_files_and_can_be_scored_again() {
         assert!(again[key].is_f64(), "{key} in {again}");
     }
 
+    // The sequence of the preset has no morphology whose limits could be taken.
+    let output = proteus(&["eval", "run", "--device", "cpu", "--hard-morphology"], folder.path());
+    refused(&output, &["--hard-morphology", "'identity affine'", "no morpho"]);
+
     // Nothing is overwritten.
     let output = proteus(&[&SHORT[..], &["--out", "run"]].concat(), folder.path());
     refused(&output, &["run already holds files", "--out"]);

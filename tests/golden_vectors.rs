@@ -1,7 +1,7 @@
 //! Layers, warps and training steps against vectors of the published implementation, on both engines.
 //!
 //! The vectors are in `tests/golden`, or in the folder that PROTEUS_GOLDEN names. `--nocapture` shows the agreement of
-//! every tensor. Not compared, because they are still to be written: the train vectors of Gaussian mixtures and ResNet-18.
+//! every tensor. Not compared, because they are still to be written: the train vectors of Gaussian mixtures.
 
 mod adapter;
 mod golden_support;
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use golden_support::compare::{Comparison, Tolerance, digest};
 use golden_support::formula;
+use golden_support::ties::under_ties;
 use golden_support::training;
 use golden_support::vectors::{Tensor, Vectors};
 use proteus::cpu::{self, CpuEngine, Isa};
@@ -32,6 +33,9 @@ use proteus::warp::{Affine, Color, Constant, Morpho, Projective, Source, Tps, Tr
 // | encoder | digest.after           | 1e-6            | 1e-5    | averages of the forward pass, as y_train is       |
 // | encoder | digest.grad            | 1e-4            | 1e-3    | a bias before another normalisation has a gradient |
 // |         |                        |                 |         | a thousandth of what cancels in it                |
+// |         | digest.grad, resnet18  | 4e-3            | 4e-2    | as above; and where two values of a pooling window |
+// |         |                        |                 |         | are nearly equal, rounding decides which of them   |
+// |         |                        |                 |         | gets the gradient (golden_support/ties.rs)         |
 // | train   | loss                   | 3e-5            | 3e-4    | tests/golden/README.md gives ranges over all train |
 // | train   | distances, after       | 2e-4            | 2e-3    | vectors, of which these are the ends: errors grow  |
 // | train   | eval_transformed       | 3e-4            | 3e-3    | over the four steps                                |
@@ -49,6 +53,7 @@ const ENCODER_Y: Tolerance = Tolerance { pytorch: 1e-6 };
 const ENCODER_GRAD_X: Tolerance = Tolerance { pytorch: 4e-6 };
 const ENCODER_AFTER: Tolerance = Tolerance { pytorch: 1e-6 };
 const ENCODER_GRAD: Tolerance = Tolerance { pytorch: 1e-4 };
+const ENCODER_GRAD_RESNET18: Tolerance = Tolerance { pytorch: 4e-3 };
 
 /// Makes an engine, or says why this machine cannot.
 type Make = fn() -> Result<Box<dyn Engine>, String>;
@@ -202,6 +207,11 @@ macro_rules! compare_on {
             fn encoder_resnet32_c3() {
                 super::test($make, "encoder_resnet32_c3", super::encoder);
             }
+
+            #[test]
+            fn encoder_resnet18_c3() {
+                super::test($make, "encoder_resnet18_c3", super::encoder);
+            }
         }
     };
 }
@@ -348,7 +358,7 @@ fn morpho() -> Case {
     Case {
         compute: |vectors, engine| {
             let kernel_size = vectors.setting("kernel_size")?.parse().map_err(|e| format!("kernel_size: {e}"))?;
-            transform(vectors, engine, &Morpho { kernel_size })
+            transform(vectors, engine, &Morpho { kernel_size, hard: false })
         },
         compare: |vectors, results| compare_transformed(vectors, results, MORPHO, MORPHO),
     }
@@ -437,12 +447,15 @@ fn compute_encoder(vectors: &Vectors, engine: &mut dyn Engine) -> Result<Results
 
 fn compare_encoder(vectors: &Vectors, results: &Results) -> Result<String, String> {
     let mut comparison = Comparison::new(vectors);
+    let resnet18 = vectors.setting("encoder")? == "resnet18";
+    let grad = if resnet18 { ENCODER_GRAD_RESNET18 } else { ENCODER_GRAD };
     for (name, values) in results {
         match name.as_str() {
             "y_train" | "y_eval" => comparison.tensor(name, values, ENCODER_Y),
+            "grad_x" if resnet18 => comparison.tensor_but(name, values, &under_ties(vectors)?, ENCODER_GRAD_X),
             "grad_x" => comparison.tensor(name, values, ENCODER_GRAD_X),
             after if after.starts_with("after.") => comparison.digest(name, values, ENCODER_AFTER),
-            _ => comparison.digest(name, values, ENCODER_GRAD),
+            _ => comparison.digest(name, values, grad),
         }
     }
     comparison.finish()
@@ -594,6 +607,33 @@ mod controls {
             }
         }
         assert!(Vectors::load("no_such_case").is_err());
+    }
+
+    #[test]
+    fn only_few_elements_are_excused_and_only_from_rounding() {
+        let vectors = Vectors::load("encoder_resnet18_c3").unwrap_or_else(|e| panic!("{e}"));
+        let expected = &vectors.tensor("grad_x").expect("the gradient").values;
+        let excused = under_ties(&vectors).expect("ResNet-18");
+        let complaints = |values: &[f32], excused: &[bool]| {
+            let mut comparison = Comparison::new(&vectors);
+            comparison.tensor_but("grad_x", values, excused, ENCODER_GRAD_X);
+            let wrong = comparison.finish().expect_err("nothing else was compared");
+            wrong.lines().filter(|l| l.starts_with("grad_x")).count()
+        };
+        let spoilt = |at: usize, value: f32| {
+            let mut values = expected.clone();
+            values[at] += value;
+            complaints(&values, &excused)
+        };
+        assert_eq!(complaints(expected, &excused), 0);
+        assert_eq!(complaints(expected, &vec![true; expected.len()]), 1, "all excused");
+        let judged = excused.iter().position(|e| !e).expect("most are judged");
+        assert_eq!((spoilt(judged, 0.01), spoilt(judged, f32::NAN)), (1, 1));
+        println!("{} of {} elements are excused", excused.iter().filter(|e| **e).count(), excused.len());
+        if let Some(tied) = excused.iter().position(|e| *e) {
+            assert_eq!((spoilt(tied, 0.01), spoilt(tied, f32::NAN)), (0, 1));
+        }
+        assert_eq!(complaints(&expected[1..], &excused), 1, "a missing element");
     }
 
     #[test]

@@ -170,6 +170,7 @@ fn every_adjoint_is_differenced_in_every_mode() {
         "conv2d_grad_weight",
         "batch_norm_grad_params",
         "shortcut_grad",
+        "pool_grad",
         "global_avg_pool_grad",
         "affine_grid_grad",
         "projective_grid_grad",

@@ -69,7 +69,7 @@ fn agrees(name: &str, scores_of: &str, sequence: &str, active: usize, epoch: usi
     assert_eq!(config.sequence, sequence);
     let set = mnist5k::load().expect("embedded").spread(64);
     let mut engine = CpuEngine::new(None).expect("an engine");
-    let evaluation = evaluate_run(&run, &config, &set, &mut engine).expect("an evaluation");
+    let evaluation = evaluate_run(&run, &config, &set, &mut engine, false).expect("an evaluation");
 
     let published = published(scores_of);
     let loss = published["loss"].as_f64().expect("a loss");

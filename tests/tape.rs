@@ -101,6 +101,21 @@ fn statistics_alone_are_not_differentiable() {
     }
 }
 
+/// Dilation by a set of pixels is the limit of something differentiable, but for evaluation only.
+#[test]
+fn limits_of_morphology_are_not_differentiable() {
+    for input in [0, 1] {
+        let mut s = small(&[1.0, -2.0]);
+        let other = s.tape.fill([1, 2], 0.5);
+        let (image, beta) = if input == 0 { (s.x, other) } else { (other, s.x) };
+        let (image, beta) = (s.tape.reshape(image, [1, 1, 1, 2]), s.tape.reshape(beta, [1, 2]));
+        let y = s.tape.morpho_limit(image, beta, 1, Rows::Own, None);
+        let loss = s.tape.sum(y, 1.0);
+        let refused = TapeError::NotDifferentiable { op: "morpho_limit", input };
+        assert_eq!(s.tape.gradients(loss, &[s.x]), Err(refused));
+    }
+}
+
 #[test]
 fn what_the_loss_does_not_depend_on_has_none() {
     let mut s = small(&[1.0, 2.0]);

@@ -128,7 +128,7 @@ fn a_diverging_run_stops_and_keeps_its_last_good_weights() {
     assert!(epoch == 2 && step > 1, "epoch {epoch}, step {step}");
     let text = error.to_string();
     assert!(text.contains("smaller lr") && text.contains("is in the distances"), "{text}");
-    let kept = evaluate_run(&path, &config, &set, &mut cpu(2)).expect("the weights of the first epoch");
+    let kept = evaluate_run(&path, &config, &set, &mut cpu(2), false).expect("the weights of the first epoch");
     let good = Config { epochs: 1, ..config.clone() };
     let (_, assignments, _) = run(&good, &mut cpu(2));
     assert_eq!(kept.assignments, assignments);
@@ -139,7 +139,7 @@ fn a_diverging_run_stops_and_keeps_its_last_good_weights() {
     let error = train(&last, &set, &mut cpu(2), &mut folder, &mut Silent).expect_err("no evaluation survives that");
     assert!(matches!(error, TrainError::Diverged { epoch: 2, .. }), "{error}");
     assert!(error.to_string().contains("is in the distances"), "{error}");
-    assert!(evaluate_run(&home.path().join("last"), &last, &set, &mut cpu(2)).is_ok());
+    assert!(evaluate_run(&home.path().join("last"), &last, &set, &mut cpu(2), false).is_ok());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_run_can_be_scored_from_its_checkpoint_and_damage_is_noticed() {
     let path = home.path().join("run");
     let mut folder = RunFolder::create(&path, &config, &set).expect("a folder");
     let finished = train(&config, &set, &mut cpu(2), &mut folder, &mut Silent).expect("a run");
-    let again = evaluate_run(&path, &config, &set, &mut cpu(1)).expect("an evaluation");
+    let again = evaluate_run(&path, &config, &set, &mut cpu(1), false).expect("an evaluation");
     assert_eq!(again.assignments, finished.evaluation.assignments);
     assert_eq!(bits(&again.distances), bits(&finished.evaluation.distances));
     assert_eq!(finished.aligned.len(), finished.shown.iter().map(Vec::len).sum::<usize>() * set.image_bytes());
@@ -171,15 +171,68 @@ fn a_run_can_be_scored_from_its_checkpoint_and_damage_is_noticed() {
 
     let damage = |bytes: &[u8]| {
         std::fs::write(&weights, bytes).expect("writable");
-        evaluate_run(&path, &config, &set, &mut cpu(1)).expect_err("damaged").to_string()
+        evaluate_run(&path, &config, &set, &mut cpu(1), false).expect_err("damaged").to_string()
     };
     for cut in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
         assert!(damage(&bytes[..cut]).contains("model.safetensors"), "cut to {cut} bytes");
     }
     let other = Config { clusters: 7, ..config.clone() };
     std::fs::write(&weights, &bytes).expect("writable");
-    let error = evaluate_run(&path, &other, &set, &mut cpu(1)).expect_err("another model").to_string();
+    let error = evaluate_run(&path, &other, &set, &mut cpu(1), false).expect_err("another model").to_string();
     assert!(error.contains("'prototypes'") && error.contains("[10, 1, 28, 28]"), "{error}");
+}
+
+/// Evaluation may replace morphology by dilations and erosions; training still uses what has a gradient.
+#[test]
+fn hard_limits_of_morphology_can_be_evaluated() {
+    let changes = ["sequence=identity morpho", "curriculum=[0]", "kernel_size=3", "epochs=2", "limit=100"];
+    let config = config(&changes);
+    let set = images(&config);
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("run");
+    let mut folder = RunFolder::create(&path, &config, &set).expect("a folder");
+    let finished = train(&config, &set, &mut cpu(2), &mut folder, &mut Silent).expect("a run");
+    let hard = evaluate_run(&path, &config, &set, &mut cpu(2), true).expect("an evaluation");
+    assert!(hard.loss.is_finite() && hard.loss != finished.evaluation.loss, "{}", hard.loss);
+    let soft = evaluate_run(&path, &config, &set, &mut cpu(2), false).expect("an evaluation");
+    assert_eq!(bits(&soft.distances), bits(&finished.evaluation.distances));
+
+    // After two epochs the weights have hardly moved: the only one above one half is that of the centre, and the limit
+    // leaves prototypes as they are.
+    let mut engine = cpu(2);
+    let mut trainer = Trainer::new(config.clone(), &set, &mut engine).expect("a trainer");
+    trainer.evaluate_hard_morphology();
+    trainer.train_epoch(&mut |_, _| ControlFlow::Continue(())).expect("it trains").expect("not stopped");
+    let all: Vec<u32> = (0..10).collect();
+    let (aligned, prototypes) = (trainer.align(&all, &all).expect("aligned"), trainer.prototypes().expect("read"));
+    assert_eq!(bits(&aligned), bits(&prototypes));
+}
+
+#[test]
+fn images_too_small_for_an_encoder_are_refused() {
+    let set = |h: usize, w: usize| {
+        let pixels = (0..20 * h * w).map(|p| (p * 37 % 256) as u8).collect();
+        ImageSet::new("made", 1, h, w, pixels, None).expect("a set")
+    };
+    let config = config(&["encoder=resnet18"]);
+    for (h, w) in [(6, 28), (28, 6), (1, 1)] {
+        let error = TrainError::from(config.spec(&set(h, w)).expect_err("too small"));
+        let message = error.to_string();
+        assert!(error.is_users() && message.contains("encoder = resnet18") && message.contains("7x7"), "{message}");
+        // Without transformations there is no encoder, and the others take any image.
+        let plain = ["sequence=identity", "curriculum=[]"];
+        assert!(config.clone().set(&plain).and_then(|c| c.spec(&set(h, w))).is_ok());
+        assert!(config.clone().set(&["encoder=resnet20"]).and_then(|c| c.spec(&set(h, w))).is_ok());
+    }
+    assert!(config.spec(&set(7, 7)).is_ok());
+}
+
+#[test]
+fn photographs_encoder_trains_small_images_too() {
+    let config = config(&["encoder=resnet18", "limit=40", "batch_size=32", "epochs=1", "curriculum=[0]"]);
+    let (losses, assignments, distances) = run(&config, &mut cpu(2));
+    assert_eq!((losses.len(), assignments.len()), (2, 40));
+    assert!(losses.iter().chain(&distances).all(|l| l.is_finite() && *l > 0.0), "{losses:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::{table, train};
 use crate::train::{Config, evaluate_run};
+use crate::warp::Module;
 use crate::{device, gpu};
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ pub struct Args {
     /// auto, cpu, gpu, gpu:1, or part of an adapter's name
     #[arg(long, value_name = "D", default_value = "auto")]
     device: String,
+    /// Replace morphology by its hard limits: dilation or erosion by the learnt shapes
+    #[arg(long)]
+    hard_morphology: bool,
     /// Print one JSON object: loss, acc, nmi, ari, cluster_sizes
     #[arg(long)]
     json: bool,
@@ -30,15 +34,20 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Failure::User(format!("{} is no run folder: cannot read {}: {e}", args.run.display(), path.display()))
     })?;
     let config = Config::from_toml(&text, &path.display().to_string())?;
+    if args.hard_morphology && !config.check()?.0.contains(&Module::Morpho) {
+        let (run, sequence) = (args.run.display(), &config.sequence);
+        return Err(Failure::User(format!("--hard-morphology: the sequence '{sequence}' of {run} has no morpho")));
+    }
     let set = train::load(&config, &args.data)?;
     let (mut engine, chosen) = device::open(&args.device, None, gpu::Options::default())?;
-    let evaluation = evaluate_run(&args.run, &config, &set, engine.as_mut())?;
+    let evaluation = evaluate_run(&args.run, &config, &set, engine.as_mut(), args.hard_morphology)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", table::json(&evaluation))?;
     } else {
         writeln!(out, "device  {chosen}")?;
-        writeln!(out, "{}: {} images of {}", args.run.display(), set.len(), set.name)?;
+        let how = if args.hard_morphology { ", hard limits of morphology" } else { "" };
+        writeln!(out, "{}: {} images of {}{how}", args.run.display(), set.len(), set.name)?;
         writeln!(out, "{}", table::text(&evaluation))?;
     }
     Ok(())

@@ -31,7 +31,8 @@ Keys for --set (config.toml of any run shows their values):
 
 Models: kmeans gmm.  Prototypes start from (init): sample noise constant kmeans
 
-Transformations for sequence, after identity: color affine projective tps morpho")]
+Transformations for sequence, after identity: color affine projective tps morpho
+Encoders: resnet20 resnet32 resnet44 resnet56 resnet110 for small images, resnet18 for photographs")]
 pub struct Args {
     /// Name of a preset (below), or path of a configuration in TOML
     #[arg(value_name = "PRESET | CONFIG.toml", default_value = "mnist5k")]

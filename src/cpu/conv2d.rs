@@ -63,14 +63,13 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, y: Map, spec: ConvSpec) -> Kernel {
 
 /// [Co,Ci,kh,kw] -> [Co/16][kh][kw][Ci][16], zeros beyond Co.
 fn pack(weights: &[f32], w: Weights, packed: &mut [f32]) {
-    packed.fill(0.0);
-    let window = w.kh * w.kw;
-    for (o, filter) in weights.chunks_exact(w.inner()).enumerate() {
-        let block = &mut packed[o / COLUMNS * w.inner() * COLUMNS..];
-        for (i, plane) in filter.chunks_exact(window).enumerate() {
-            for (k, &value) in plane.iter().enumerate() {
-                block[(k * w.ci + i) * COLUMNS + o % COLUMNS] = value;
-            }
+    let (window, inner) = (w.kh * w.kw, w.inner());
+    let blocks = packed.par_chunks_mut(inner * COLUMNS).zip(weights.par_chunks(inner * COLUMNS));
+    blocks.for_each(|(block, filters)| {
+        for n in 0..inner {
+            let to = &mut block[(n % window * w.ci + n / window) * COLUMNS..][..COLUMNS];
+            to.fill(0.0);
+            to.iter_mut().zip(filters[n..].iter().step_by(inner)).for_each(|(to, &value)| *to = value);
         }
-    }
+    });
 }

@@ -60,8 +60,7 @@ pub fn kernel(isa: Isa, dx: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel 
     Box::new(move |args| {
         let (gradient, weights) = (args.f32(0), args.f32(1));
         let (output, packed) = (args.out(0), args.out(1));
-        packed.fill(0.0);
-        for phase in &phases {
+        for phase in phases.iter().filter(|phase| !phase.runs.is_empty()) {
             pack(weights, w, s, phase, &mut packed[phase.packed..]);
         }
         let scratch = || vec![0.0; border.len(dy.h, dy.w, dy.c)];
@@ -89,17 +88,21 @@ pub fn kernel(isa: Isa, dx: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel 
 }
 
 fn pack(weights: &[f32], w: Weights, stride: usize, phase: &Phase, packed: &mut [f32]) {
-    let [th, tw] = phase.taps;
-    for (ty, tx) in (0..th).flat_map(|ty| (0..tw).map(move |tx| (ty, tx))) {
-        // Descending windows meet ascending output pixels.
-        let ky = phase.first[0] + stride * (th - 1 - ty);
-        let kx = phase.first[1] + stride * (tw - 1 - tx);
+    let ([th, tw], window) = (phase.taps, w.kh * w.kw);
+    let size = th * tw * w.co * COLUMNS;
+    packed[..w.ci.div_ceil(COLUMNS) * size].par_chunks_mut(size).enumerate().for_each(|(block, packed)| {
+        let first = block * COLUMNS;
+        let planes = first * window..(first + COLUMNS).min(w.ci) * window;
         for (o, filter) in weights.chunks_exact(w.inner()).enumerate() {
-            for i in 0..w.ci {
-                let block = i / COLUMNS * th * tw * w.co;
-                let to = (block + (ty * tw + tx) * w.co + o) * COLUMNS + i % COLUMNS;
-                packed[to] = filter[(i * w.kh + ky) * w.kw + kx];
+            for (ty, tx) in (0..th).flat_map(|ty| (0..tw).map(move |tx| (ty, tx))) {
+                // Descending windows meet ascending output pixels.
+                let ky = phase.first[0] + stride * (th - 1 - ty);
+                let kx = phase.first[1] + stride * (tw - 1 - tx);
+                let to = &mut packed[((ty * tw + tx) * w.co + o) * COLUMNS..][..COLUMNS];
+                to.fill(0.0);
+                let values = filter[planes.clone()].chunks_exact(window).map(|plane| plane[ky * w.kw + kx]);
+                to.iter_mut().zip(values).for_each(|(to, value)| *to = value);
             }
         }
-    }
+    });
 }

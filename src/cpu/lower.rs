@@ -78,6 +78,8 @@ impl Lowering<'_> {
             | Op::BatchNormGradInput { .. }
             | Op::Shortcut { .. }
             | Op::ShortcutGrad { .. }
+            | Op::Pool { .. }
+            | Op::PoolGrad { .. }
             | Op::GlobalAvgPool
             | Op::GlobalAvgPoolGrad => {
                 self.feature_map_call(call);
@@ -182,6 +184,7 @@ impl Lowering<'_> {
             Op::MorphoGradWeights { kernel, rows } => {
                 morpho_grad_weights::kernel(self.isa, images(input(0)), kernel, rows)
             }
+            Op::MorphoLimit { kernel, rows } => morpho_limit::kernel(images(input(0)), kernel, rows),
             Op::SumRows(rows) => {
                 let n = item(output);
                 sum_rows::kernel(input(0).len() / n, output.len() / n, n, rows)
@@ -253,6 +256,10 @@ impl Lowering<'_> {
             }
             Op::Shortcut { stride } => (shortcut::kernel(input(0), map(&call.outputs[0]), stride), &[0], 0),
             Op::ShortcutGrad { stride } => (shortcut_grad::kernel(map(&call.outputs[0]), input(0), stride), &[0], 0),
+            Op::Pool { kind, window, spec } => {
+                (pool::kernel(input(0), map(&call.outputs[0]), kind, window, spec), &[0], 0)
+            }
+            Op::PoolGrad { window, spec } => (pool_grad::kernel(input(0), input(2), window, spec), &[0, 1, 2], 0),
             Op::GlobalAvgPool => (global_avg_pool::kernel(input(0)), &[0], 0),
             Op::GlobalAvgPoolGrad => (global_avg_pool_grad::kernel(map(&call.outputs[0])), &[], 0),
             _ => unreachable!("{} does not work on feature maps", call.op.name()),

@@ -19,6 +19,11 @@ impl Padded {
         Padded { values: vec![outside; stride * (image.h + 2 * margin)], stride, margin, w: image.w }
     }
 
+    /// The `w` elements at line `i`, column `j` of the plane with its margin.
+    pub fn line(&self, i: usize, j: usize) -> &[f32] {
+        &self.values[i * self.stride + j..][..self.w]
+    }
+
     /// The lines of the plane, without margins.
     pub fn lines_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         let (margin, w) = (self.margin, self.w);

@@ -46,7 +46,7 @@ impl Common {
     /// `winner` u32 [B] of each [B,C,H,W].
     pub fn transformed(&self, tape: &mut Tape, store: &Store, x: Var, winner: Option<Var>, active: usize) -> Var {
         let features = self.transformer.features(tape, store, x, active, Mode::Eval);
-        let predicted = self.transformer.predict(tape, store, features, winner, active);
+        let predicted = self.transformer.predict(tape, store, features, winner, (active, Mode::Eval));
         let prototypes = tape.persistent(store, self.clusters[0]);
         self.transformer.apply(tape, store, prototypes, &predicted, Acting::All).image
     }

@@ -42,7 +42,7 @@ impl DtiGmm {
     fn likelihood(&self, tape: &mut Tape, store: &Store, x: Var, active: usize, mode: Mode) -> Likelihood {
         let transformer = &self.common.transformer;
         let features = transformer.features(tape, store, x, active, mode);
-        let predicted = transformer.predict(tape, store, features, None, active);
+        let predicted = transformer.predict(tape, store, features, None, (active, mode));
         let [means, deviations, mixing] =
             [self.means, self.deviations, self.mixing].map(|id| tape.persistent(store, id));
         // Deviations follow the pixels that they belong to; changes of value are the mean's alone.
@@ -61,6 +61,10 @@ impl DtiGmm {
 impl Model for DtiGmm {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.common
     }
 
     fn objective(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Objective {

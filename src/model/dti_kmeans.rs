@@ -25,7 +25,7 @@ impl DtiKmeans {
     /// Distances [B,K] of x to every prototype, or [B,1] to the `winner`, for features of x.
     fn distances(&self, tape: &mut Tape, store: &Store, x: Var, features: Option<Var>, to: Against) -> Var {
         let transformer = &self.common.transformer;
-        let predicted = transformer.predict(tape, store, features, to.winner, to.active);
+        let predicted = transformer.predict(tape, store, features, to.winner, (to.active, to.mode));
         let prototypes = tape.persistent(store, self.prototypes);
         let source = transformer.apply(tape, store, prototypes, &predicted, Acting::All);
         let weights = self.common.weights(tape, store);
@@ -38,6 +38,7 @@ impl DtiKmeans {
 struct Against {
     winner: Option<Var>,
     active: usize,
+    mode: Mode,
 }
 
 impl Model for DtiKmeans {
@@ -45,19 +46,23 @@ impl Model for DtiKmeans {
         &self.common
     }
 
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+
     fn objective(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Objective {
         let features = self.common.transformer.features(tape, store, x, active, Mode::Train);
-        let distances = self.distances(tape, store, x, features, Against { winner: None, active });
+        let distances = self.distances(tape, store, x, features, Against { winner: None, active, mode: Mode::Train });
         let (_, winner) = tape.min_row(distances);
         // Only the winner receives a gradient, so its chain alone is recorded again and differentiated.
-        let own = self.distances(tape, store, x, features, Against { winner: Some(winner), active });
+        let own = self.distances(tape, store, x, features, Against { winner: Some(winner), active, mode: Mode::Train });
         let loss = tape.mean(own);
         Objective { loss, distances, winner }
     }
 
     fn evaluate(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Compared {
         let features = self.common.transformer.features(tape, store, x, active, Mode::Eval);
-        let distances = self.distances(tape, store, x, features, Against { winner: None, active });
+        let distances = self.distances(tape, store, x, features, Against { winner: None, active, mode: Mode::Eval });
         let (minimum, winner) = tape.min_row(distances);
         Compared { distances, minimum, winner, cost: minimum }
     }

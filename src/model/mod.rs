@@ -64,6 +64,9 @@ pub trait Model {
     /// What all models have.
     fn common(&self) -> &Common;
 
+    /// What all models have, to change it.
+    fn common_mut(&mut self) -> &mut Common;
+
     /// The loss of images x [B,C,H,W] with the first `active` transformations after the identity, in training mode.
     fn objective(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Objective;
 

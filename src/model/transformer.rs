@@ -13,6 +13,8 @@ pub struct Transformer {
     stages: Vec<Stage>,
     padding: Padding,
     size: [usize; 2],
+    /// Whether morphology takes its hard limits in evaluation mode.
+    hard_morphology: bool,
 }
 
 /// Which transformations of the sequence act on an image.
@@ -37,11 +39,6 @@ impl Stage {
     fn transformation(&self) -> Box<dyn Transformation> {
         self.module.transformation(self.options)
     }
-
-    fn apply(&self, tape: &mut Tape, store: &Store, source: Source, beta: Var, padding: Padding) -> Source {
-        let constants: Vec<Var> = self.constants.iter().map(|&id| tape.persistent(store, id)).collect();
-        Source::own(self.transformation().apply(tape, source, beta, &constants, padding))
-    }
 }
 
 /// Parameters of the active transformations for a batch.
@@ -51,6 +48,7 @@ pub struct Predicted {
     betas: Vec<Var>,
     /// The winners u32 [B].
     winner: Option<Var>,
+    mode: Mode,
 }
 
 impl Transformer {
@@ -68,7 +66,18 @@ impl Transformer {
             let constants = transformation.constants(spec.height, spec.width).into_iter().map(&mut constant);
             Stage { module, options: spec.options, heads, constants: constants.collect() }
         });
-        Transformer { stages: stages.collect(), encoder, padding: spec.padding, size: [spec.height, spec.width] }
+        Transformer {
+            stages: stages.collect(),
+            encoder,
+            padding: spec.padding,
+            size: [spec.height, spec.width],
+            hard_morphology: false,
+        }
+    }
+
+    /// From now on morphology takes its hard limits (see [`Options`]) in evaluation mode; these have no gradient.
+    pub fn use_hard_morphology(&mut self) {
+        self.hard_morphology = true;
     }
 
     /// Writes the constants of the transformations.
@@ -98,7 +107,7 @@ impl Transformer {
         store: &Store,
         features: Option<Var>,
         winner: Option<Var>,
-        active: usize,
+        (active, mode): (usize, Mode),
     ) -> Predicted {
         let heads = features.map(|f| (f, &self.stages[..active]));
         let betas = heads.into_iter().flat_map(|(f, stages)| stages.iter().map(move |s| (f, &s.heads)));
@@ -106,7 +115,7 @@ impl Transformer {
             Some(winner) => heads.selected(tape, store, features, winner),
             None => heads.all(tape, store, features),
         });
-        Predicted { betas: betas.collect(), winner }
+        Predicted { betas: betas.collect(), winner, mode }
     }
 
     /// Images [K,C,H,W], one a prototype, transformed for each image of the batch.
@@ -115,10 +124,25 @@ impl Transformer {
         let mut source = Source { image: images, rows, index: predicted.winner };
         for (stage, &beta) in self.stages.iter().zip(&predicted.betas) {
             if acting == Acting::All || stage.module.is_spatial() {
-                source = stage.apply(tape, store, source, beta, self.padding);
+                source = self.transform(tape, store, stage, source, beta, predicted.mode);
             }
         }
         source
+    }
+
+    fn transform(
+        &self,
+        tape: &mut Tape,
+        store: &Store,
+        stage: &Stage,
+        source: Source,
+        beta: Var,
+        mode: Mode,
+    ) -> Source {
+        let hard_morphology = self.hard_morphology && mode == Mode::Eval;
+        let transformation = stage.module.transformation(Options { hard_morphology, ..stage.options });
+        let constants: Vec<Var> = stage.constants.iter().map(|&id| tape.persistent(store, id)).collect();
+        Source::own(transformation.apply(tape, source, beta, &constants, self.padding))
     }
 
     /// Every intermediate result of transforming the prototypes `images` [K,C,H,W] for x [B,C,H,W], named, in order.
@@ -137,7 +161,7 @@ impl Transformer {
         for (t, stage) in self.stages[..active].iter().enumerate() {
             let name = format!("{} (transformation {} after the identity)", stage.module.name(), t + 1);
             let beta = stage.heads.all(tape, store, features);
-            source = stage.apply(tape, store, source, beta, self.padding);
+            source = self.transform(tape, store, stage, source, beta, mode);
             results.push((format!("the parameters predicted for {name}"), beta));
             results.push((format!("the prototypes transformed by {name}"), source.image));
         }

@@ -16,9 +16,9 @@ pub enum Init {
 }
 
 impl Init {
-    /// Kaiming-normal with gain sqrt(2) (He et al. 2015): standard deviation sqrt(2 / fan_in).
-    pub fn kaiming(fan_in: usize) -> Self {
-        Init::Normal((2.0 / fan_in as f64).sqrt())
+    /// Kaiming-normal with gain sqrt(2) (He et al. 2015): standard deviation sqrt(2 / fan), with the fan in or out.
+    pub fn kaiming(fan: usize) -> Self {
+        Init::Normal((2.0 / fan as f64).sqrt())
     }
 
     /// Draws `n` values.

@@ -22,7 +22,7 @@ mod tensor;
 
 pub use engine::{Engine, EngineError, KernelTime, PlanId};
 pub use error::TapeError;
-pub use op::{ConvSpec, Op, Padding, Rows};
+pub use op::{ConvSpec, Extreme, Op, Padding, Rows};
 pub use ops::AdamSpec;
 pub use program::{Call, Operand, Place, Program, Storage};
 pub use record::{Tape, Var};

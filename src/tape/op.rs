@@ -42,6 +42,15 @@ impl ConvSpec {
     }
 }
 
+/// Which value of a window pooling keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Extreme {
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
 /// One operation. Comments give inputs and outputs: lower-case names are tensors, `->` separates inputs
 /// from outputs, `=>` marks outputs that are persistent and updated in place. Leading extents written R
 /// or S may be several dimensions; only their product counts. "index" is present with [`Rows::Selected`] only.
@@ -109,6 +118,23 @@ pub enum Op {
         /// Step between pixels.
         stride: usize,
     },
+    /// x [B,C,H,W] -> y [B,C,H',W'], the extreme value of each window; padded positions never win.
+    Pool {
+        /// Largest or smallest.
+        kind: Extreme,
+        /// Extent of the window.
+        window: usize,
+        /// Step between windows, padding.
+        spec: ConvSpec,
+    },
+    /// x [B,C,H,W], y (output of `Pool`), dy [B,C,H',W'] -> dx [B,C,H,W]: dy of each window goes to the first of its
+    /// positions, line by line, where x = y.
+    PoolGrad {
+        /// As in `Pool`.
+        window: usize,
+        /// As in `Pool`.
+        spec: ConvSpec,
+    },
     /// x [B,C,H,W] -> y [B,C], mean over pixels.
     GlobalAvgPool,
     /// dy [B,C] -> dx [B,C,H,W] = dy / (H W).
@@ -170,6 +196,16 @@ pub enum Op {
     },
     /// image [S,C,H,W], p [R,1+kernel^2], e, y, inverse, dy [R,C,H,W] (, index [R]) -> dp [R,1+kernel^2], through e as well.
     MorphoGradWeights {
+        /// As in `Morpho`.
+        kernel: usize,
+        /// As in `Morpho`.
+        rows: Rows,
+    },
+    /// image [S,C,H,W], p [R,1+kernel^2] = (alpha, a) (, index [R]) -> y [R,C,H,W]: what `Morpho` tends to as alpha grows
+    /// without bound and a becomes 0 or 1. The largest (alpha > 0) or smallest (alpha < 0) value of the image at those
+    /// positions of the window whose a > 1/2, at the centre if there are none; with alpha = 0 the mean
+    /// sum a image / sum a. The image is 0 outside. Without gradient.
+    MorphoLimit {
         /// As in `Morpho`.
         kernel: usize,
         /// As in `Morpho`.
@@ -302,6 +338,8 @@ impl Op {
             Op::BatchNormGradInput { .. } => "batch_norm_grad_input",
             Op::Shortcut { .. } => "shortcut",
             Op::ShortcutGrad { .. } => "shortcut_grad",
+            Op::Pool { .. } => "pool",
+            Op::PoolGrad { .. } => "pool_grad",
             Op::GlobalAvgPool => "global_avg_pool",
             Op::GlobalAvgPoolGrad => "global_avg_pool_grad",
             Op::Linear(_) => "linear",
@@ -325,6 +363,7 @@ impl Op {
             Op::Morpho { .. } => "morpho",
             Op::MorphoGradImage { .. } => "morpho_grad_image",
             Op::MorphoGradWeights { .. } => "morpho_grad_weights",
+            Op::MorphoLimit { .. } => "morpho_limit",
             Op::SumRows(_) => "sum_rows",
             Op::SquaredDistance { .. } => "squared_distance",
             Op::SquaredDistanceGrad { .. } => "squared_distance_grad",

@@ -320,6 +320,13 @@ impl Config {
             let problem = format!("windows of morphology do not fit {} pixels by {}", set.height, set.width);
             return wrong("kernel_size", self.kernel_size, problem);
         }
+        let encoder: EncoderKind = self.encoder.parse()?;
+        if !sequence.0.is_empty() && set.height.min(set.width) < encoder.smallest() {
+            let (least, h, w) = (encoder.smallest(), set.height, set.width);
+            let problem =
+                format!("its first window of {least}x{least} pixels does not fit images of {h} pixels by {w}");
+            return Err(ConfigError::Value { key: "encoder", value: encoder.name().into(), problem });
+        }
         let std = self.gaussian_weights_std;
         Ok(Spec {
             model: self.model.parse()?,
@@ -328,9 +335,13 @@ impl Config {
             channels: set.channels,
             height: set.height,
             width: set.width,
-            encoder: self.encoder.parse()?,
+            encoder,
             sequence,
-            options: warp::Options { grid_size: self.grid_size, kernel_size: self.kernel_size },
+            options: warp::Options {
+                grid_size: self.grid_size,
+                kernel_size: self.kernel_size,
+                ..warp::Options::default()
+            },
             padding: self.padding()?,
             gaussian_weights: (std > 0.0).then_some(std),
         })

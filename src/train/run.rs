@@ -117,17 +117,21 @@ pub fn train(
     finish(&mut trainer, evaluation, config, start)
 }
 
-/// Loads a run's weights and compares `set` with its prototypes.
+/// Loads a run's weights and compares `set` with its prototypes, on demand with the hard limits of morphology.
 pub fn evaluate_run(
     run: &Path,
     config: &Config,
     set: &ImageSet,
     engine: &mut dyn Engine,
+    hard_morphology: bool,
 ) -> Result<Evaluation, TrainError> {
     let path = run.join(WEIGHTS);
     let mut trainer = Trainer::with_weights(config.clone(), set, engine, |model, store, engine| {
         Checkpoint::load(&path, model, store, engine)
     })?;
+    if hard_morphology {
+        trainer.evaluate_hard_morphology();
+    }
     trainer.evaluate()
 }
 

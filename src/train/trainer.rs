@@ -108,6 +108,12 @@ impl<'a> Trainer<'a> {
         Ok(trainer)
     }
 
+    /// From now on evaluates with the hard limits of morphology. Training keeps the soft form, which has a gradient.
+    pub fn evaluate_hard_morphology(&mut self) {
+        self.model.common_mut().transformer.use_hard_morphology();
+        self.plans = None;
+    }
+
     /// Writes the weights to a file.
     pub fn save(&mut self, path: &Path) -> Result<(), TrainError> {
         let checkpoint = Checkpoint { epoch: self.course.epoch, active: self.course.active };

@@ -41,12 +41,14 @@ pub struct Options {
     pub grid_size: usize,
     /// Extent of the windows of morphology, odd.
     pub kernel_size: usize,
+    /// Whether morphology takes its hard limits: dilation or erosion by a set of pixels, which have no gradient.
+    pub hard_morphology: bool,
 }
 
 impl Default for Options {
     /// As published.
     fn default() -> Self {
-        Options { grid_size: 4, kernel_size: 7 }
+        Options { grid_size: 4, kernel_size: 7, hard_morphology: false }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::tape::{Padding, Tape, Var};
 pub struct Morpho {
     /// Extent of the window, odd.
     pub kernel_size: usize,
+    /// The limit by the sign of alpha instead: the largest or smallest value where weights exceed 1/2. Without gradient.
+    pub hard: bool,
 }
 
 impl Transformation for Morpho {
@@ -17,6 +19,10 @@ impl Transformation for Morpho {
     }
 
     fn apply(&self, tape: &mut Tape, source: Source, beta: Var, _constants: &[Var], _padding: Padding) -> Var {
-        tape.morpho(source.image, beta, self.kernel_size, source.rows, source.index)
+        let Source { image, rows, index } = source;
+        match self.hard {
+            false => tape.morpho(image, beta, self.kernel_size, rows, index),
+            true => tape.morpho_limit(image, beta, self.kernel_size, rows, index),
+        }
     }
 }

@@ -30,7 +30,7 @@ impl Module {
             Module::Affine => Box::new(Affine),
             Module::Projective => Box::new(Projective),
             Module::Tps => Box::new(Tps { grid_size: options.grid_size }),
-            Module::Morpho => Box::new(Morpho { kernel_size: options.kernel_size }),
+            Module::Morpho => Box::new(Morpho { kernel_size: options.kernel_size, hard: options.hard_morphology }),
         }
     }
 

@@ -41,6 +41,20 @@ impl<'a> Comparison<'a> {
         self.judge(name, agreement, tolerance);
     }
 
+    /// As [`Self::tensor`], but elements that are excused need only be numbers. No more than a hundredth may be excused.
+    pub fn tensor_but(&mut self, name: &str, actual: &[f32], excused: &[bool], tolerance: Tolerance) {
+        let expected = self.vectors.tensor(name).map(|t| &t.values[..]).unwrap_or_default();
+        let count = excused.iter().filter(|e| **e).count();
+        if 100 * count > excused.len() {
+            self.wrong.push(format!("{name}: {count} of {} elements would be excused", excused.len()));
+        }
+        let mut judged = actual.to_vec();
+        for ((judged, expected), _) in judged.iter_mut().zip(expected).zip(excused).filter(|(_, excused)| **excused) {
+            *judged = if judged.is_finite() { *expected } else { *judged };
+        }
+        self.tensor(name, &judged, tolerance);
+    }
+
     /// Digest of a tensor that is not stored: norm and dot product, with the norm as scale.
     pub fn digest(&mut self, name: &str, actual: &[f32], tolerance: Tolerance) {
         let name = format!("digest.{name}");

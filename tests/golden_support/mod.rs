@@ -2,5 +2,6 @@
 
 pub mod compare;
 pub mod formula;
+pub mod ties;
 pub mod training;
 pub mod vectors;

@@ -1,7 +1,7 @@
 //! Which kernels compute an operation: constants, parameters, bindings and grid.
 
 use super::{Access, Binding, Dispatch, Lowered, Param, folded};
-use crate::tape::{Call, ConvSpec, Op, Operand, Padding, Rows};
+use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Padding, Rows};
 
 /// Values of one channel that one workgroup of a batch-norm reduction takes; more are split.
 const CHANNEL_CHUNK: usize = 4096;
@@ -146,6 +146,11 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
         }
         Op::Shortcut { stride } => shortcut(lowered, launch, stride, (&ins[0], &outs[0]), call),
         Op::ShortcutGrad { stride } => shortcut(lowered, launch, stride, (&outs[0], &ins[0]), call),
+        Op::Pool { kind, window, spec } => {
+            let launch = launch.constant("EXTREME", if kind == Extreme::Max { 0 } else { 1 });
+            pool(lowered, launch, window, spec, (&ins[0], &outs[0]), call);
+        }
+        Op::PoolGrad { window, spec } => pool(lowered, launch, window, spec, (&ins[0], &ins[2]), call),
         Op::GlobalAvgPool => {
             let [b, c, h, w] = ins[0].shape.tail();
             let launch = launch.param("planes", b * c).param("pixels", h * w).read_all(ins).write_all(outs);
@@ -253,9 +258,10 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             let launch = launch.param("width", width).param("shared_rows", shared_rows).read_all(&ins[..2]);
             launch.read_optional(ins.get(2)).write_all(outs).invocations(lowered, n, 256);
         }
-        Op::Morpho { kernel, rows } | Op::MorphoGradImage { kernel, rows } | Op::MorphoGradWeights { kernel, rows } => {
-            morpho(lowered, launch, kernel, rows, call)
-        }
+        Op::Morpho { kernel, rows }
+        | Op::MorphoGradImage { kernel, rows }
+        | Op::MorphoGradWeights { kernel, rows }
+        | Op::MorphoLimit { kernel, rows } => morpho(lowered, launch, kernel, rows, call),
         Op::SumRows(rows) => {
             let (from, to) = (len(&ins[0]), len(&outs[0]));
             // Summing every S-th row over S shared rows is summing whole groups of S rows.
@@ -477,7 +483,24 @@ fn shortcut(lowered: &mut Lowered, launch: Launch, stride: usize, (x, y): (&Oper
     launch.param("stride", stride).read_all(&call.inputs).write_all(&call.outputs).invocations(lowered, n, 256);
 }
 
-/// `Morpho` and its gradients: one invocation an element, or one workgroup a row for the weights.
+/// `Pool` and its gradient: `x` and `y` are the operands of the pooling itself.
+fn pool(
+    lowered: &mut Lowered,
+    launch: Launch,
+    window: usize,
+    spec: ConvSpec,
+    (x, y): (&Operand, &Operand),
+    call: &Call,
+) {
+    let ([h, w], [oh, ow]) = (x.shape.tail(), y.shape.tail());
+    let n = call.outputs[0].shape.len();
+    let launch = launch.param("n", n).param("height", h).param("width", w);
+    let launch = launch.param("out_height", oh).param("out_width", ow).param("window", window);
+    let launch = launch.param("stride", spec.stride).param("pad", spec.pad);
+    launch.read_all(&call.inputs).write_all(&call.outputs).invocations(lowered, n, 256);
+}
+
+/// `Morpho`, its gradients and its limit: one invocation an element, or one workgroup a row for the weights.
 fn morpho(lowered: &mut Lowered, launch: Launch, kernel: usize, rows: Rows, call: &Call) {
     let (ins, outs) = (&call.inputs[..], &call.outputs[..]);
     let [c, h, w] = ins[0].shape.tail();

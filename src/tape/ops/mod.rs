@@ -33,7 +33,7 @@ pub(super) fn adjoint(tape: &mut Tape, node: &Node, input: usize, dy: Incoming) 
         // The gradient through batch statistics is part of BatchNormGradInput.
         Op::BatchNorm { batch_stats: true, .. } if input == 1 || input == 2 => return Ok(None),
         Op::BatchNorm { .. } => norm::adjoint(tape, node, input, dy),
-        Op::Shortcut { .. } | Op::GlobalAvgPool => pool::adjoint(tape, node, input, dy),
+        Op::Shortcut { .. } | Op::Pool { .. } | Op::GlobalAvgPool => pool::adjoint(tape, node, input, dy),
         Op::Linear(_) => linear::adjoint(tape, node, input, dy),
         Op::AffineGrid | Op::ProjectiveGrid | Op::ControlGrid | Op::GridSample(..) => {
             sample::adjoint(tape, node, input, dy)
@@ -105,6 +105,9 @@ impl Call {
             Op::Morpho { kernel, .. } => 4 * out * (kernel * kernel) as u64,
             Op::MorphoGradImage { kernel, .. } => 5 * out * (kernel * kernel) as u64,
             Op::MorphoGradWeights { kernel, .. } => 6 * call.inputs[2].shape.len() as u64 * (kernel * kernel) as u64,
+            Op::MorphoLimit { kernel, .. } => out * (kernel * kernel) as u64,
+            Op::Pool { window, .. } => out * (window * window) as u64,
+            Op::PoolGrad { window, .. } => call.inputs[2].shape.len() as u64 * (window * window) as u64,
             Op::SquaredDistance { .. } => {
                 3 * out * call.inputs[0].shape.rows(0) as u64 / call.outputs[0].shape.0[0] as u64
             }

@@ -3,7 +3,7 @@
 use super::Incoming;
 use crate::tape::op::{Op, Rows};
 use crate::tape::record::{Node, Tape, Var};
-use crate::tape::tensor::Dtype;
+use crate::tape::tensor::{Dtype, Shape};
 
 impl Tape {
     /// y(i) = sum over a window of `kernel` x `kernel` pixels q of a_q x(i+q) e^(alpha x(i+q)) / sum of a_q e^(alpha x(i+q))
@@ -11,18 +11,40 @@ impl Tape {
     /// alpha = beta_0, a = sigmoid(beta_1.. + c), c = 5 at the centre of the window and -5 elsewhere. R may be several
     /// dimensions.
     pub fn morpho(&mut self, image: Var, beta: Var, kernel: usize, rows: Rows, index: Option<Var>) -> Var {
-        let item: [usize; 3] = self.shape(image).tail();
-        let [width] = self.shape(beta).tail();
-        assert!(!kernel.is_multiple_of(2), "morpho: a window of {kernel} has no centre");
-        assert_eq!(width, 1 + kernel * kernel, "morpho: beta {:?} for a window of {kernel}", self.shape(beta));
-        self.check_rows("morpho", rows, self.shape(beta).rows(1), self.shape(image).rows(3), index);
-        let shape = self.shape(beta).with_tail(1, &item);
-        let p = self.push(Op::MorphoWeights, vec![beta], self.shape(beta).clone());
+        let (p, shape) = self.morpho_weights("morpho", image, beta, kernel, rows, index);
         // Once for each source pixel, not for each pixel of each window.
         let e = self.push(Op::MorphoExp(rows), [image, p].into_iter().chain(index).collect(), shape.clone());
         let inputs = [image, p, e].into_iter().chain(index).collect();
         let outputs = vec![(shape.clone(), Dtype::F32), (shape, Dtype::F32)];
         self.push_many(Op::Morpho { kernel, rows }, inputs, outputs)[0]
+    }
+
+    /// The limit of [`Tape::morpho`] as alpha goes to plus or minus infinity, by its sign, over the positions of the window
+    /// with a_q > 1/2 (over the centre if there are none): the largest or the smallest x(i+q). With alpha = 0 the weighted
+    /// mean. Without gradient.
+    pub fn morpho_limit(&mut self, image: Var, beta: Var, kernel: usize, rows: Rows, index: Option<Var>) -> Var {
+        let (p, shape) = self.morpho_weights("morpho_limit", image, beta, kernel, rows, index);
+        let inputs = [image, p].into_iter().chain(index).collect();
+        self.push(Op::MorphoLimit { kernel, rows }, inputs, shape)
+    }
+
+    /// Checks the operands of a morphology and turns beta into (alpha, a); with the shape of the result.
+    fn morpho_weights(
+        &mut self,
+        op: &str,
+        image: Var,
+        beta: Var,
+        kernel: usize,
+        rows: Rows,
+        index: Option<Var>,
+    ) -> (Var, Shape) {
+        let item: [usize; 3] = self.shape(image).tail();
+        let [width] = self.shape(beta).tail();
+        assert!(!kernel.is_multiple_of(2), "{op}: a window of {kernel} has no centre");
+        assert_eq!(width, 1 + kernel * kernel, "{op}: beta {:?} for a window of {kernel}", self.shape(beta));
+        self.check_rows(op, rows, self.shape(beta).rows(1), self.shape(image).rows(3), index);
+        let p = self.push(Op::MorphoWeights, vec![beta], self.shape(beta).clone());
+        (p, self.shape(beta).with_tail(1, &item))
     }
 }
 

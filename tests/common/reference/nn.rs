@@ -1,7 +1,7 @@
 //! Convolution, normalisation, pooling and linear layers of the reference.
 
 use super::{Args, Data};
-use proteus::tape::{ConvSpec, Op, Rows};
+use proteus::tape::{ConvSpec, Extreme, Op, Rows};
 
 pub fn evaluate(args: &Args) -> Option<Vec<Data>> {
     let outputs = match args.call.op {
@@ -78,6 +78,23 @@ pub fn evaluate(args: &Args) -> Option<Vec<Data>> {
         Op::ShortcutGrad { stride } => {
             let mut dx = args.zeros(0);
             shortcut_terms(stride, args.out_dims(0), args.dims(0), |xi, yi| dx[xi] = args.real(0)[yi]);
+            vec![dx]
+        }
+        Op::Pool { kind, window, spec } => {
+            let (x, sign) = (args.real(0), if kind == Extreme::Max { 1.0 } else { -1.0 });
+            let mut y = vec![f64::NEG_INFINITY; args.out_len(0)];
+            window_terms(spec, window, args.dims(0), args.out_dims(0), |xi, yi| y[yi] = y[yi].max(sign * x[xi]));
+            vec![y.into_iter().map(|y| sign * y).collect()]
+        }
+        Op::PoolGrad { window, spec } => {
+            let [x, y, dy] = [0, 1, 2].map(|i| args.real(i));
+            let (mut dx, mut given) = (args.zeros(0), vec![false; dy.len()]);
+            window_terms(spec, window, args.dims(0), args.dims(1), |xi, yi| {
+                if x[xi] == y[yi] && !given[yi] {
+                    dx[xi] += dy[yi];
+                    given[yi] = true;
+                }
+            });
             vec![dx]
         }
         Op::GlobalAvgPool => {
@@ -163,6 +180,24 @@ fn shortcut_terms(
         for ox in 0..ow {
             let y = ((n * c2 + ch + (c2 - c) / 2) * oh + oy) * ow + ox;
             term(((n * c + ch) * h + oy * stride) * w + ox * stride, y);
+        }
+    }
+}
+
+/// Calls `term(x, y)` with the positions of every pixel x of every window y, each window line by line.
+fn window_terms(
+    spec: ConvSpec,
+    window: usize,
+    [b, c, h, w]: [usize; 4],
+    [_, _, oh, ow]: [usize; 4],
+    mut term: impl FnMut(usize, usize),
+) {
+    for (plane, oy, ox) in triples(b * c, oh, ow) {
+        for (ky, kx) in (0..window).flat_map(|ky| (0..window).map(move |kx| (ky, kx))) {
+            let (y, x) = (oy * spec.stride + ky, ox * spec.stride + kx);
+            if y >= spec.pad && x >= spec.pad && y < h + spec.pad && x < w + spec.pad {
+                term((plane * h + y - spec.pad) * w + x - spec.pad, (plane * oh + oy) * ow + ox);
+            }
         }
     }
 }

@@ -128,6 +128,35 @@ pub fn evaluate(args: &Args) -> Option<Vec<Data>> {
             });
             one(dp)
         }
+        Op::MorphoLimit { kernel, rows } => {
+            let ([c, h, w], s) = (args.dims(0), args.call.inputs[0].shape.rows(3));
+            let mut y = args.zeros(0);
+            for (at, y) in y.iter_mut().enumerate() {
+                let (r, channel, i, j) = (at / (c * h * w), at / (h * w) % c, at / w % h, at % w);
+                let plane = args.row(rows, r, s) * c + channel;
+                let p = &args.real(1)[r * (1 + kernel * kernel)..][..1 + kernel * kernel];
+                let terms: Vec<(f64, f64)> = (0..kernel * kernel)
+                    .map(|q| {
+                        let (row, column) = (i + q / kernel, j + q % kernel);
+                        let inside = |at: usize, size: usize| at.checked_sub(kernel / 2).filter(|&at| at < size);
+                        let source = inside(row, h).zip(inside(column, w));
+                        (p[1 + q], source.map_or(0.0, |(i, j)| args.real(0)[(plane * h + i) * w + j]))
+                    })
+                    .collect();
+                let mut shape: Vec<f64> = terms.iter().filter(|t| t.0 > 0.5).map(|t| t.1).collect();
+                if shape.is_empty() {
+                    shape.push(terms[terms.len() / 2].1);
+                }
+                *y = if p[0] == 0.0 {
+                    terms.iter().map(|(a, x)| a * x).sum::<f64>() / terms.iter().map(|t| t.0).sum::<f64>()
+                } else if p[0] > 0.0 {
+                    shape.into_iter().fold(f64::NEG_INFINITY, f64::max)
+                } else {
+                    shape.into_iter().fold(f64::INFINITY, f64::min)
+                };
+            }
+            one(y)
+        }
         _ => return None,
     })
 }

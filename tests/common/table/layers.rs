@@ -12,6 +12,7 @@ pub fn cases() -> Vec<Case> {
     elementwise(&mut all);
     convolutions(&mut all);
     norms(&mut all);
+    pools(&mut all);
     for shape in MAPS {
         all.push(Case::new(format!("global_avg_pool {shape:?}"), move |b| {
             let x = b.normal(shape);
@@ -146,6 +147,19 @@ fn convolutions(all: &mut Vec<Case>) {
         convolution([3, 5, 13, 7], [17, 3, 3], 2, 1),
         convolution([1, 3, 13, 13], [33, 3, 3], 1, 1),
         convolution([5, 15, 5, 5], [31, 3, 3], 1, 1),
+        // ResNet-18: stem, entries of the stages, their shortcuts, and its smallest maps.
+        convolution([2, 3, 32, 32], [64, 7, 7], 2, 3),
+        convolution([3, 1, 28, 28], [17, 7, 7], 2, 3),
+        convolution([1, 3, 7, 10], [5, 7, 7], 2, 3),
+        convolution([2, 64, 7, 7], [128, 3, 3], 2, 1),
+        convolution([3, 64, 7, 7], [128, 1, 1], 2, 0),
+        convolution([2, 20, 5, 8], [33, 1, 1], 2, 0),
+        convolution([3, 128, 1, 1], [256, 1, 1], 2, 0),
+        convolution([2, 96, 2, 2], [112, 3, 3], 1, 1),
+        // Batches and weights beyond the bounds by which weight gradients are split.
+        convolution([37, 3, 5, 4], [17, 3, 3], 2, 1),
+        convolution([50, 4, 3, 3], [32, 3, 3], 1, 1),
+        convolution([14, 130, 1, 1], [272, 3, 3], 1, 1),
         // Other windows, strides and pads, some of which leave the last pixels unread.
         convolution([3, 16, 14, 14], [32, 1, 1], 2, 0),
         convolution([1, 3, 9, 9], [5, 1, 1], 1, 1),
@@ -167,6 +181,49 @@ fn convolutions(all: &mut Vec<Case>) {
         let y = b.tape.conv2d(x, w, ConvSpec { stride: 1, pad: 1 });
         b.out("y", y);
     }));
+}
+
+/// Both extremes of windows of one map.
+fn pool(shape: [usize; 4], window: usize, stride: usize, pad: usize, draw: impl Fn(&mut Rng) -> f32 + 'static) -> Case {
+    let name = format!("pool {shape:?}, {window}x{window}, stride {stride}, pad {pad}");
+    let build = move |b: &mut Builder| {
+        let x = b.draw(shape, &draw);
+        b.wrt(x);
+        let spec = ConvSpec { stride, pad };
+        let (most, least) = (b.tape.max_pool(x, window, spec), b.tape.min_pool(x, window, spec));
+        b.out("max", most);
+        b.out("min", least);
+    };
+    Case::new(name, build).exact()
+}
+
+fn pools(all: &mut Vec<Case>) {
+    for (shape, window, stride, pad) in [
+        // Of ResNet-18.
+        ([3, 64, 14, 14], 3, 2, 1),
+        ([2, 5, 16, 13], 3, 2, 1),
+        // Windows that overlap, touch and leave pixels out, and padding as wide as it may be.
+        ([1, 1, 1, 1], 1, 1, 0),
+        ([1, 1, 1, 1], 3, 2, 1),
+        ([3, 3, 7, 7], 2, 2, 0),
+        ([1, 17, 7, 9], 2, 1, 1),
+        ([2, 5, 9, 8], 2, 3, 1),
+        ([5, 3, 13, 5], 3, 1, 0),
+        ([1, 16, 11, 10], 3, 3, 1),
+        ([1, 33, 9, 5], 5, 2, 1),
+        ([2, 2, 10, 7], 5, 3, 0),
+        ([1, 3, 6, 7], 5, 1, 4),
+    ] {
+        all.push(pool(shape, window, stride, pad, Rng::normal));
+        // Three values only, zero and negative ones among them: most windows have ties.
+        let ties = pool(shape, window, stride, pad, |rng| rng.below(3) as f32 - 1.0);
+        let name = format!("{}, ties", ties.name);
+        all.push(Case { name, ..ties }.no_differences("kinks where values are equal"));
+    }
+    for (sign, what) in [(-1.0, "negative"), (1.0, "positive")] {
+        let case = pool([2, 3, 7, 8], 3, 2, 1, move |rng| sign * rng.uniform(1.0, 2.0));
+        all.push(Case { name: format!("pool of {what} values, which padding does not beat"), ..case });
+    }
 }
 
 /// Batch normalisation in training: statistics of the batch, normalisation, running statistics.

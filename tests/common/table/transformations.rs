@@ -2,6 +2,7 @@
 
 use super::Case;
 use super::rows::index;
+use crate::common::builder::Builder;
 use proteus::tape::{Arena, Rows};
 use proteus::warp::{Tps, Transformation};
 
@@ -15,6 +16,7 @@ pub fn cases() -> Vec<Case> {
     projective(&mut all);
     control_grid(&mut all);
     morpho(&mut all);
+    morpho_limit(&mut all);
     all
 }
 
@@ -126,4 +128,48 @@ fn morpho(all: &mut Vec<Case>) {
         .tolerance(1e-8, 1e-3, "exponents of 60 have an error of 4e-6, and gradients multiply it by 60")
         .no_differences("kinks where exponents are limited"),
     );
+}
+
+fn morpho_limit(all: &mut Vec<Case>) {
+    for (kernel, (rows, r, s)) in [3, 5, 1, 7, 3].into_iter().zip(ROWS) {
+        for [c, h, w] in [[1, 1, 1], [3, 9, 5], [1, 28, 28]] {
+            let build = move |b: &mut Builder| {
+                // Of both signs: zeros outside sometimes win and sometimes do not.
+                let image = b.normal([s, c, h, w]);
+                // The centre, and some pixels around it.
+                let beta = b.draw([r, 1 + kernel * kernel], |rng| 5.0 * rng.normal());
+                let index = index(b, rows, r, s);
+                let y = b.tape.morpho_limit(image, beta, kernel, rows, index);
+                b.out("y", y);
+            };
+            let name = format!("morpho_limit {kernel} {rows:?} R {r} S {s} [{c}, {h}, {w}]");
+            all.push(Case::new(name, build).exact());
+        }
+    }
+    // Dilation and erosion by all pixels, by none (the centre), by one beside the centre.
+    all.push(
+        Case::new("morpho_limit of shapes that can be counted", |b| {
+            let image = b.normal([1, 2, 7, 6]);
+            let mut beta = vec![0.0f32; 6 * 26];
+            for (row, beta) in beta.chunks_mut(26).enumerate() {
+                beta.fill([9.0, -9.0, -9.0][row / 2]);
+                beta[0] = if row % 2 == 0 { 1e-3 } else { -1e-3 };
+                if row / 2 == 2 {
+                    beta[1 + 3] = 9.0;
+                }
+            }
+            let beta = b.real([6, 26], &beta);
+            let y = b.tape.morpho_limit(image, beta, 5, Rows::Each, None);
+            b.out("y", y);
+        })
+        .exact(),
+    );
+    all.push(Case::new("morpho_limit between dilation and erosion, a mean", |b| {
+        let image = b.normal([3, 2, 7, 5]);
+        let mut beta: Vec<f32> = (0..6 * 10).map(|_| b.rng.normal()).collect();
+        beta.chunks_mut(10).enumerate().for_each(|(row, beta)| beta[0] = [0.0, -0.0, 0.5][row / 2]);
+        let beta = b.real([2, 3, 10], &beta);
+        let y = b.tape.morpho_limit(image, beta, 3, Rows::Each, None);
+        b.out("y", y);
+    }));
 }
