@@ -132,7 +132,7 @@ fn mistakes_get_one_clear_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();
     let cases: [(&[&str], &[&str]); 9] = [
-        (&["train", "mnist6k"], &["unknown preset 'mnist6k'", "did you mean 'mnist5k'?"]),
+        (&["train", "mnist5kk"], &["unknown preset 'mnist5kk'", "did you mean 'mnist5k'?"]),
         (&["train", "--set", "batchsize=8"], &["unknown key 'batchsize'", "did you mean 'batch_size'?"]),
         (&["train", "--set", "lr"], &["'--set lr' is not of the form key=value"]),
         (&["train", "--set", "clusters=9000"], &["clusters = 9000", "only 5000 images"]),

@@ -71,9 +71,13 @@ fn the_loss_falls_and_repetitions_agree_to_the_bit() {
 }
 
 #[test]
-fn memory_reuse_and_instruction_sets_do_not_change_the_result() {
-    let config = config(&["epochs=3"]);
+fn memory_reuse_chains_and_instruction_sets_do_not_change_the_result() {
+    let all = ["epochs=3", "sequence=identity color affine projective morpho tps", "curriculum=[1,1,1,1,1]"];
+    let config = config(&all);
     let (losses, ..) = run(&config, &mut cpu(2));
+    let options = Options { threads: Some(2), chains: false, ..Options::default() };
+    let (unchained, ..) = run(&config, &mut CpuEngine::with_options(options).expect("an engine"));
+    assert_eq!(bits(&unchained), bits(&losses), "operations on rows one by one");
     let options = Options { threads: Some(2), reuse: false, ..Options::default() };
     let mut apart = CpuEngine::with_options(options).expect("an engine");
     let (again, ..) = run(&config, &mut apart);

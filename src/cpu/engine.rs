@@ -16,11 +16,13 @@ pub struct Options {
     pub isa: Isa,
     /// Whether transient tensors share memory.
     pub reuse: bool,
+    /// Whether operations on rows run one after the other on each row; off, each kernel is timed by itself.
+    pub chains: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: None, isa: Isa::detect(), reuse: true }
+        Options { threads: None, isa: Isa::detect(), reuse: true, chains: true }
     }
 }
 
@@ -100,7 +102,7 @@ impl Engine for CpuEngine {
     fn load(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
         self.plans.clear();
         self.memory.slots.clear();
-        let plans: Vec<_> = programs.iter().map(|p| lower(p, self.options.isa, self.options.reuse)).collect();
+        let plans: Vec<_> = programs.iter().map(|p| lower(p, &self.options)).collect();
         let count = plans.iter().map(|p| p.slots.len()).max().unwrap_or(0);
         for slot in 0..count {
             let words = plans.iter().filter_map(|p| p.slots.get(slot)).max().copied().unwrap_or(0);

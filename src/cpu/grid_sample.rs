@@ -1,28 +1,35 @@
 //! y[r,c,p] = bilinear sample of channel c of the row's image at grid[r,p].
 
-use super::bilinear::Source;
-use super::row_map::RowMap;
-use super::{Kernel, Map};
+use super::Map;
+use super::bilinear::{BLOCK, Source};
+use super::rows::{Cut, RowKernel};
+use super::simd::{Isa, for_each_isa};
 use crate::tape::Rows;
-use rayon::prelude::*;
 
 /// Images `image` [S,C,Hs,Ws], outputs `out` [R,C,H,W].
-pub fn kernel(image: Map, out: Map, source: Source, rows: Rows) -> Kernel {
-    Box::new(move |args| {
-        let (images, grid, index, y) = (args.f32(0), args.f32(1), args.u32(2), args.out(0));
-        let map = RowMap::new(rows, image.b, index);
-        let lines = y.par_chunks_mut(out.image()).zip(grid.par_chunks(2 * out.pixels())).enumerate();
-        lines.for_each(|(r, (y, grid))| {
-            let from = &images[map.get(r) * image.image()..][..image.image()];
-            for (p, point) in grid.chunks_exact(2).enumerate() {
-                let cell = source.cell(point[0], point[1]);
-                let weights = cell.weights();
-                for c in 0..out.c {
-                    let plane = &from[c * image.pixels()..][..image.pixels()];
-                    let terms: [f32; 4] = std::array::from_fn(|k| plane[cell.corners[k]] * weights[k]);
-                    y[c * out.pixels() + p] = terms[0] + terms[1] + terms[2] + terms[3];
+pub fn kernel(isa: Isa, image: Map, out: Map, source: Source, rows: Rows) -> RowKernel {
+    let inputs = vec![Cut::new(rows, image.image(), image.b), Cut::Own(2 * out.pixels()), Cut::Index];
+    RowKernel::plain(out.b, inputs, vec![out.image()], move |i, [y, _]| sample(isa, source, i[0], i[1], y))
+}
+
+for_each_isa! {
+    fn sample<V>(source: Source, image: &[f32], grid: &[f32], y: &mut [f32]) {
+        let pixels = grid.len() / 2;
+        for (first, grid) in grid.chunks(2 * BLOCK).enumerate() {
+            let (at, count) = (first * BLOCK, grid.len() / 2);
+            let cells = source.cells(grid);
+            let weights = cells.weights();
+            for (plane, y) in image.chunks_exact(source.h * source.w).zip(y.chunks_exact_mut(pixels)) {
+                let values = cells.gather(plane, source);
+                let mut sums = [0.0f32; BLOCK];
+                for j in 0..BLOCK {
+                    sums[j] = values[0][j] * weights[0][j]
+                        + values[1][j] * weights[1][j]
+                        + values[2][j] * weights[2][j]
+                        + values[3][j] * weights[3][j];
                 }
+                y[at..at + count].copy_from_slice(&sums[..count]);
             }
-        });
-    })
+        }
+    }
 }

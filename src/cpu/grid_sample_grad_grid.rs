@@ -1,33 +1,39 @@
 //! dgrid[r,p] = sum over channels of dy times the slope of the image, zero where the coordinate was clamped.
 
-use super::bilinear::Source;
-use super::row_map::RowMap;
-use super::{Kernel, Map};
+use super::Map;
+use super::bilinear::{BLOCK, Source};
+use super::rows::{Cut, RowKernel};
+use super::simd::{Isa, for_each_isa};
 use crate::tape::Rows;
-use rayon::prelude::*;
 
 /// Images `image` [S,C,Hs,Ws], gradients `out` [R,C,H,W].
-pub fn kernel(image: Map, out: Map, source: Source, rows: Rows) -> Kernel {
-    Box::new(move |args| {
-        let [images, grid, dy] = [0, 1, 2].map(|i| args.f32(i));
-        let (index, dgrid) = (args.u32(3), args.out(0));
-        let map = RowMap::new(rows, image.b, index);
-        let points = 2 * out.pixels();
-        dgrid.par_chunks_mut(points).zip(grid.par_chunks(points)).enumerate().for_each(|(r, (dgrid, grid))| {
-            let from = &images[map.get(r) * image.image()..][..image.image()];
-            let dy = &dy[r * out.image()..][..out.image()];
-            for (p, (slope, point)) in dgrid.chunks_exact_mut(2).zip(grid.chunks_exact(2)).enumerate() {
-                let cell = source.cell(point[0], point[1]);
-                let (mut sx, mut sy) = (0.0, 0.0);
-                for c in 0..out.c {
-                    let plane = &from[c * image.pixels()..][..image.pixels()];
-                    let (gradient, [a, b, c, d]) = (dy[c * out.pixels() + p], cell.read(plane));
-                    sx += gradient * ((b - a) * (1.0 - cell.fy) + (d - c) * cell.fy);
-                    sy += gradient * ((c - a) * (1.0 - cell.fx) + (d - b) * cell.fx);
+pub fn kernel(isa: Isa, image: Map, out: Map, source: Source, rows: Rows) -> RowKernel {
+    let points = 2 * out.pixels();
+    let inputs = vec![Cut::new(rows, image.image(), image.b), Cut::Own(points), Cut::Own(out.image()), Cut::Index];
+    RowKernel::plain(out.b, inputs, vec![points], move |i, [dgrid, _]| slopes(isa, source, i[0], i[1], i[2], dgrid))
+}
+
+for_each_isa! {
+    fn slopes<V>(source: Source, image: &[f32], grid: &[f32], dy: &[f32], dgrid: &mut [f32]) {
+        let pixels = grid.len() / 2;
+        for (first, (dgrid, grid)) in dgrid.chunks_mut(2 * BLOCK).zip(grid.chunks(2 * BLOCK)).enumerate() {
+            let (at, count) = (first * BLOCK, grid.len() / 2);
+            let cells = source.cells(grid);
+            let (mut sx, mut sy) = ([0.0f32; BLOCK], [0.0f32; BLOCK]);
+            for (plane, dy) in image.chunks_exact(source.h * source.w).zip(dy.chunks_exact(pixels)) {
+                let values = cells.gather(plane, source);
+                let mut gradient = [0.0f32; BLOCK];
+                gradient[..count].copy_from_slice(&dy[at..at + count]);
+                for j in 0..BLOCK {
+                    let [a, b, c, d] = std::array::from_fn(|k| cells.inside[k][j] * values[k][j]);
+                    sx[j] += gradient[j] * ((b - a) * (1.0 - cells.fy[j]) + (d - c) * cells.fy[j]);
+                    sy[j] += gradient[j] * ((c - a) * (1.0 - cells.fx[j]) + (d - b) * cells.fx[j]);
                 }
-                slope[0] = sx * cell.dx;
-                slope[1] = sy * cell.dy;
             }
-        });
-    })
+            for (j, slope) in dgrid.chunks_exact_mut(2).enumerate() {
+                slope[0] = sx[j] * cells.dx[j];
+                slope[1] = sy[j] * cells.dy[j];
+            }
+        }
+    }
 }

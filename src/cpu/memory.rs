@@ -1,6 +1,6 @@
 //! Buffers of the engine and the operands that calls take from them.
 
-use super::Args;
+use super::{Args, INPUTS, OUTPUTS};
 use crate::tape::Arena;
 
 /// Where an operand lies.
@@ -35,8 +35,9 @@ pub struct Spans {
 
 impl Spans {
     /// # Panics
-    /// If an output overlaps another operand: a fault of the planner.
+    /// If an output overlaps another operand, or there are too many: a fault of the planner.
     pub fn new(name: &str, inputs: Vec<Span>, outputs: Vec<Span>) -> Self {
+        assert!(inputs.len() <= INPUTS && outputs.len() <= OUTPUTS, "{name}: {} and {}", inputs.len(), outputs.len());
         for (i, out) in outputs.iter().enumerate() {
             let others = inputs.iter().chain(&outputs[..i]);
             assert!(!others.into_iter().any(|other| out.overlaps(other)), "{name}: output {i} overlaps an operand");
@@ -74,7 +75,7 @@ impl Memory {
 
     /// The operands of a call.
     pub fn args(&mut self, spans: &Spans) -> Args<'_> {
-        let mut args = Args { inputs: [&[]; 8], outputs: std::array::from_fn(|_| <&mut [u32]>::default()) };
+        let mut args = Args { inputs: [&[]; INPUTS], outputs: std::array::from_fn(|_| <&mut [u32]>::default()) };
         let base = |memory: &mut Memory, span: &Span| {
             let buffer = match span.region {
                 Region::Arena(i) => &mut memory.arenas[i],

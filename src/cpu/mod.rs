@@ -67,6 +67,7 @@ mod relu;
 mod relu_grad;
 mod responsibilities;
 mod row_map;
+mod rows;
 mod running_stats;
 mod shortcut;
 mod shortcut_grad;
@@ -88,10 +89,16 @@ use crate::tape::Shape;
 /// A lowered operation: what it does with its operands.
 type Kernel = Box<dyn Fn(&mut Args) + Send + Sync>;
 
+/// Most operands of a kernel.
+const INPUTS: usize = 32;
+const OUTPUTS: usize = 24;
+/// Name of several operations on rows that run as one kernel.
+const CHAIN: &str = "row_chain";
+
 /// Operands of a kernel, as 32-bit words.
 struct Args<'a> {
-    inputs: [&'a [u32]; 8],
-    outputs: [&'a mut [u32]; 4],
+    inputs: [&'a [u32]; INPUTS],
+    outputs: [&'a mut [u32]; OUTPUTS],
 }
 
 impl<'a> Args<'a> {

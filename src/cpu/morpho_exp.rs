@@ -1,23 +1,16 @@
 //! e[r] = exp(alpha x), the exponent limited, with x the row's image and alpha = p[r,0].
 
+use super::Map;
 use super::exp::exp_scaled;
-use super::row_map::RowMap;
+use super::rows::{Cut, RowKernel};
 use super::simd::Isa;
-use super::{Kernel, Map};
 use crate::tape::Rows;
-use rayon::prelude::*;
 
 /// Largest size of an exponent.
 pub const LIMIT: f32 = 60.0;
 
-/// Images `image` [S,C,H,W], rows of p of `width` elements.
-pub fn kernel(isa: Isa, image: Map, width: usize, rows: Rows) -> Kernel {
-    Box::new(move |args| {
-        let (images, p, index, e) = (args.f32(0), args.f32(1), args.u32(2), args.out(0));
-        let map = RowMap::new(rows, image.b, index);
-        let lines = e.par_chunks_mut(image.image()).zip(p.par_chunks(width)).enumerate();
-        lines.for_each(|(r, (e, p))| {
-            exp_scaled(isa, p[0], &images[map.get(r) * image.image()..][..image.image()], LIMIT, e);
-        });
-    })
+/// Images `image` [S,C,H,W], R rows of p of `width` elements.
+pub fn kernel(isa: Isa, r: usize, image: Map, width: usize, rows: Rows) -> RowKernel {
+    let inputs = vec![Cut::new(rows, image.image(), image.b), Cut::Own(width), Cut::Index];
+    RowKernel::plain(r, inputs, vec![image.image()], move |i, [e, _]| exp_scaled(isa, i[1][0], i[0], LIMIT, e))
 }

@@ -1,13 +1,12 @@
 //! dimage[r,c] = e (U + alpha (x U - V)), U and V the sums over the window q of a_q g(s-q) and a_q g(s-q) y(s-q) with
 //! g = dy inverse.
 
+use super::Map;
 use super::morpho_exp::LIMIT;
-use super::row_map::RowMap;
+use super::rows::{Cut, RowKernel};
 use super::simd::{Isa, padded};
 use super::window::{Padded, window_sums};
-use super::{Kernel, Map};
 use crate::tape::Rows;
-use rayon::prelude::*;
 
 /// What a thread needs to go back through windows.
 pub struct Back {
@@ -43,21 +42,22 @@ impl Back {
     }
 }
 
-/// Images `image` [S,C,H,W], windows of `kernel` x `kernel` pixels.
-pub fn kernel(isa: Isa, image: Map, kernel: usize, rows: Rows) -> Kernel {
-    Box::new(move |args| {
-        let [images, p, e, y, inverse, dy] = std::array::from_fn(|i| args.f32(i));
-        let (index, dimage) = (args.u32(6), args.out(0));
-        let map = RowMap::new(rows, image.b, index);
-        let (pixels, w) = (image.pixels(), image.w);
-        let planes = dimage.par_chunks_mut(pixels).enumerate();
-        planes.for_each_init(
-            || Back::new(isa, image, kernel),
-            |back, (plane, dimage)| {
-                let (r, c) = (plane / image.c, plane % image.c);
-                let x = &images[(map.get(r) * image.c + c) * pixels..][..pixels];
-                let [e, y, inverse, dy] = [e, y, inverse, dy].map(|t| &t[plane * pixels..][..pixels]);
-                let p = &p[r * (1 + kernel * kernel)..][..1 + kernel * kernel];
+/// How the operands of the gradients of morphology are cut.
+pub fn cuts(image: Map, kernel: usize, rows: Rows) -> Vec<Cut> {
+    let item = image.image();
+    let [image, p] = [Cut::new(rows, item, image.b), Cut::Own(1 + kernel * kernel)];
+    [image, p].into_iter().chain([Cut::Own(item); 4]).chain([Cut::Index]).collect()
+}
+
+/// Images `image` [S,C,H,W], R rows, windows of `kernel` x `kernel` pixels.
+pub fn kernel(isa: Isa, r: usize, image: Map, kernel: usize, rows: Rows) -> RowKernel {
+    let (pixels, w) = (image.pixels(), image.w);
+    RowKernel::new(r, cuts(image, kernel, rows), vec![image.image()], move || {
+        let mut back = Back::new(isa, image, kernel);
+        move |i: &[&[f32]], [dimage, _]: [&mut [f32]; 2]| {
+            let p = i[1];
+            for (c, dimage) in dimage.chunks_exact_mut(pixels).enumerate() {
+                let [x, e, y, inverse, dy] = [0, 2, 3, 4, 5].map(|k| &i[k][c * pixels..][..pixels]);
                 back.sums(&p[1..], [y, inverse, dy]);
                 let sums = back.u.chunks_exact(padded(w)).zip(back.v.chunks_exact(padded(w)));
                 let lines = dimage.chunks_exact_mut(w).zip(x.chunks_exact(w).zip(e.chunks_exact(w)));
@@ -67,7 +67,7 @@ pub fn kernel(isa: Isa, image: Map, kernel: usize, rows: Rows) -> Kernel {
                         *dx = e * (u + alpha * (x * u - v));
                     }
                 }
-            },
-        );
+            }
+        }
     })
 }

@@ -1,12 +1,9 @@
 //! d[b,j] = 1/2 sum over n of weights ((x - mu)^2 / v + log v) + n/2 log(2 pi), v = sigma^2 + min_variance.
 
-use super::Kernel;
 use super::logarithm::ln;
-use super::row_map::RowMap;
-use super::squared_distance::optional;
+use super::rows::{Cut, RowKernel};
+use super::simd::{Isa, for_each_isa};
 use crate::tape::Rows;
-use rayon::prelude::*;
-use std::ops::Range;
 
 /// Sizes: `b` images and `r` rows of `n` elements, `s` means and `t` deviations.
 #[derive(Clone, Copy, Debug)]
@@ -27,73 +24,64 @@ pub struct Form {
     pub min_variance: f32,
 }
 
-pub fn kernel(e: Extents, form: Form) -> Kernel {
-    Box::new(move |args| {
-        let [x, mu, sigma] = [0, 1, 2].map(|i| args.f32(i));
-        let d = args.out(0);
-        let (weights, index) = optional(args, 3, form.weighted);
-        let means = RowMap::new(form.mean, e.s, index);
-        let deviations = RowMap::new(form.deviation, e.t, index);
-        let per_image = e.r / e.b;
-        // Once for each deviation, not for each row that shares it.
-        let logarithms = sigma.par_chunks(e.n);
-        let logarithms = logarithms
-            .map(|sigma| total(e.n, weights, |block, terms| log_variances(&sigma[block], form.min_variance, terms)));
-        let logarithms: Vec<f64> = logarithms.collect();
-        let constant = e.n as f64 * std::f64::consts::TAU.ln();
-        d.par_iter_mut().enumerate().for_each(|(r, d)| {
-            let x = &x[r / per_image * e.n..][..e.n];
-            let mu = &mu[means.get(r) * e.n..][..e.n];
-            let deviation = deviations.get(r);
-            let sigma = &sigma[deviation * e.n..][..e.n];
-            let squares = total(e.n, weights, |block, terms| {
-                let [x, mu, sigma] = [x, mu, sigma].map(|all| &all[block.clone()]);
-                squares(x, mu, sigma, form.min_variance, terms);
-            });
-            *d = (0.5 * (squares + logarithms[deviation] + constant)) as f32;
-        });
+impl Form {
+    /// How x, mean, deviation, then `more` of the row's own elements, and weights if there are any are cut.
+    pub fn cuts(&self, e: Extents, more: &[Cut]) -> Vec<Cut> {
+        let mut cuts = vec![Cut::Shared { n: e.n, by: e.r / e.b }];
+        cuts.extend([Cut::new(self.mean, e.n, e.s), Cut::new(self.deviation, e.n, e.t)]);
+        cuts.extend(more);
+        cuts.extend(self.weighted.then_some(Cut::Whole));
+        cuts.push(Cut::Index);
+        cuts
+    }
+}
+
+pub fn kernel(isa: Isa, e: Extents, form: Form) -> RowKernel {
+    let constant = e.n as f64 * std::f64::consts::TAU.ln();
+    RowKernel::plain(e.r, form.cuts(e, &[]), vec![1], move |i, [d, _]| {
+        let weights = if form.weighted { i[3] } else { &[] };
+        d[0] = (0.5 * (total(isa, i[0], i[1], i[2], weights, form.min_variance) + constant)) as f32;
     })
 }
 
-// Functions of their own, so that the compiler knows what does not change within a loop and uses vectors.
+/// Pixels whose terms are added in f32; the sums of these are added in f64.
+const BLOCK: usize = 256;
 
-/// log v for each pixel.
-fn log_variances(sigma: &[f32], min_variance: f32, terms: &mut [f32]) {
-    for (term, s) in terms.iter_mut().zip(sigma) {
-        *term = ln(s * s + min_variance);
-    }
-}
-
-/// (x - mu)^2 / v for each pixel.
-fn squares(x: &[f32], mu: &[f32], sigma: &[f32], min_variance: f32, terms: &mut [f32]) {
-    for (term, ((x, m), s)) in terms.iter_mut().zip(x.iter().zip(mu).zip(sigma)) {
-        *term = (x - m) * (x - m) / (s * s + min_variance);
-    }
-}
-
-/// Sum of `n` weighted terms, which `fill` writes block by block: pairwise within a block, blocks in f64.
-fn total(n: usize, weights: &[f32], fill: impl Fn(Range<usize>, &mut [f32])) -> f64 {
-    const BLOCK: usize = 256;
-    let mut buffer = [0.0; BLOCK];
-    let blocks = (0..n).step_by(BLOCK).map(|first| {
-        let block = first..n.min(first + BLOCK);
-        let (terms, unused) = buffer.split_at_mut(block.len());
-        unused.fill(0.0);
-        fill(block.clone(), terms);
-        if !weights.is_empty() {
-            terms.iter_mut().zip(&weights[block.clone()]).for_each(|(term, w)| *term *= w);
+for_each_isa! {
+    /// Sum of weights ((x - mu)^2 / v + log v).
+    fn total<V>(x: &[f32], mu: &[f32], sigma: &[f32], weights: &[f32], min_variance: f32) -> f64 {
+        let mut sum = 0.0;
+        let mut terms = [[0.0f32; BLOCK]; 2];
+        for (first, ((x, mu), sigma)) in x.chunks(BLOCK).zip(mu.chunks(BLOCK)).zip(sigma.chunks(BLOCK)).enumerate() {
+            let [squares, logarithms] = &mut terms;
+            // Apart, since the squares are small differences and the logarithms all alike.
+            for (to, ((x, m), s)) in squares.iter_mut().zip(x.iter().zip(mu).zip(sigma)) {
+                *to = (x - m) * (x - m) / (s * s + min_variance);
+            }
+            for (to, s) in logarithms.iter_mut().zip(sigma) {
+                *to = ln(s * s + min_variance);
+            }
+            for terms in &mut terms {
+                terms[x.len()..].fill(0.0);
+                if !weights.is_empty() {
+                    let weights = &weights[first * BLOCK..][..x.len()];
+                    terms.iter_mut().zip(weights).for_each(|(term, w)| *term *= w);
+                }
+                sum += pairwise(terms);
+            }
         }
-        pairwise(&mut buffer[..block.len().next_power_of_two()])
-    });
-    blocks.sum()
+        sum
+    }
 }
 
-/// Sum of a power of two of terms, the second half added to the first again and again: accurate, and in vectors.
-fn pairwise(mut terms: &mut [f32]) -> f64 {
-    while terms.len() > 4 {
-        let (first, second) = terms.split_at_mut(terms.len() / 2);
+/// Sum of a block, the second half added to the first again and again: accurate, and in vectors.
+#[inline(always)]
+fn pairwise(terms: &mut [f32; BLOCK]) -> f64 {
+    let mut half = BLOCK / 2;
+    while half >= 4 {
+        let (first, second) = terms.split_at_mut(half);
         first.iter_mut().zip(second).for_each(|(a, b)| *a += *b);
-        terms = first;
+        half /= 2;
     }
-    terms.iter().map(|&t| f64::from(t)).sum()
+    terms[..4].iter().map(|&t| f64::from(t)).sum()
 }

@@ -1,8 +1,8 @@
 //! grid[r,p] = (x, y) / w, (x, y, w) = (identity + beta) (u,v,1) at the pixel centres.
 
-use super::Kernel;
-use super::affine_grid::centre;
-use rayon::prelude::*;
+use super::affine_grid::centres;
+use super::rows::{Cut, RowKernel};
+use super::simd::{Isa, for_each_isa};
 
 /// The image of a point under a homography.
 pub struct Projected {
@@ -16,6 +16,7 @@ pub struct Projected {
 
 /// (x, y) / w with (x, y, w) = H (u, v, 1), H = identity + `b`. Where w is no more than 1e-8 from zero it counts as 1,
 /// so that no coordinate is infinite. In f64, since next to the horizon the division magnifies what rounding leaves of w.
+#[inline(always)]
 pub fn project(b: &[f32], u: f32, v: f32) -> Projected {
     let (u, v) = (f64::from(u), f64::from(v));
     let b: [f64; 9] = std::array::from_fn(|i| f64::from(b[i]));
@@ -28,14 +29,19 @@ pub fn project(b: &[f32], u: f32, v: f32) -> Projected {
     Projected { x, y, scale, horizon }
 }
 
-pub fn kernel(h: usize, w: usize) -> Kernel {
-    Box::new(move |args| {
-        let (beta, grid) = (args.f32(0), args.out(0));
-        grid.par_chunks_mut(2 * h * w).zip(beta.par_chunks(9)).for_each(|(grid, b)| {
-            for (p, point) in grid.chunks_exact_mut(2).enumerate() {
-                let at = project(b, centre(p % w, w), centre(p / w, h));
-                point.copy_from_slice(&[at.x, at.y]);
+pub fn kernel(isa: Isa, rows: usize, h: usize, w: usize) -> RowKernel {
+    let (us, vs) = (centres(w), centres(h));
+    RowKernel::plain(rows, vec![Cut::Own(9)], vec![2 * h * w], move |i, [grid, _]| fill(isa, i[0], &us, &vs, grid))
+}
+
+for_each_isa! {
+    fn fill<V>(b: &[f32], us: &[f32], vs: &[f32], grid: &mut [f32]) {
+        for (line, v) in grid.chunks_exact_mut(2 * us.len()).zip(vs) {
+            for (point, u) in line.chunks_exact_mut(2).zip(us) {
+                let at = project(b, *u, *v);
+                point[0] = at.x;
+                point[1] = at.y;
             }
-        });
-    })
+        }
+    }
 }

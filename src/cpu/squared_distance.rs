@@ -1,9 +1,8 @@
 //! d[b,j] = mean over n of weights (x[b] - t[row])^2.
 
-use super::Kernel;
-use super::row_map::RowMap;
+use super::rows::{Cut, RowKernel};
+use super::simd::{Isa, for_each_isa};
 use crate::tape::Rows;
-use rayon::prelude::*;
 
 /// Sizes of a distance: `b` images and `r` rows of `n` elements, `s` prototypes.
 #[derive(Clone, Copy, Debug)]
@@ -14,45 +13,51 @@ pub struct Extents {
     pub n: usize,
 }
 
-/// The operands that may be missing: weights (none: empty) and index.
-pub fn optional<'a>(args: &super::Args<'a>, first: usize, weighted: bool) -> (&'a [f32], &'a [u32]) {
-    if weighted { (args.f32(first), args.u32(first + 1)) } else { (&[], args.u32(first)) }
+impl Extents {
+    /// How x, t, then `more` of the row's own elements, and weights if there are any are cut.
+    pub fn cuts(&self, rows: Rows, more: &[Cut], weighted: bool) -> Vec<Cut> {
+        let mut cuts = vec![Cut::Shared { n: self.n, by: self.r / self.b }, Cut::new(rows, self.n, self.s)];
+        cuts.extend(more);
+        cuts.extend(weighted.then_some(Cut::Whole));
+        cuts.push(Cut::Index);
+        cuts
+    }
 }
 
-pub fn kernel(e: Extents, rows: Rows, weighted: bool) -> Kernel {
-    Box::new(move |args| {
-        let (x, t, d) = (args.f32(0), args.f32(1), args.out(0));
-        let (weights, index) = optional(args, 2, weighted);
-        let map = RowMap::new(rows, e.s, index);
-        let per_image = e.r / e.b;
-        d.par_chunks_mut(per_image).zip(x.par_chunks(e.n)).enumerate().for_each(|(b, (d, x))| {
-            for (j, d) in d.iter_mut().enumerate() {
-                let t = &t[map.get(b * per_image + j) * e.n..][..e.n];
-                *d = total(x, t, weights) / e.n as f32;
-            }
-        });
+pub fn kernel(isa: Isa, e: Extents, rows: Rows, weighted: bool) -> RowKernel {
+    RowKernel::plain(e.r, e.cuts(rows, &[], weighted), vec![1], move |i, [d, _]| {
+        let weights = if weighted { i[2] } else { &[] };
+        d[0] = (total(isa, i[0], i[1], weights) / e.n as f64) as f32;
     })
 }
 
-/// Sum of weighted squared differences; sixteen running sums, so that it is both quick and accurate.
-fn total(x: &[f32], t: &[f32], weights: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0f32; LANES];
-    let mut rest = 0.0;
-    if weights.is_empty() {
+for_each_isa! {
+    /// Sum of weighted squared differences; sixteen running sums, so that it is both quick and accurate.
+    fn total<V>(x: &[f32], t: &[f32], weights: &[f32]) -> f64 {
+        const LANES: usize = 16;
+        let mut sums = [0.0f32; LANES];
         let (xs, ts) = (x.chunks_exact(LANES), t.chunks_exact(LANES));
-        for (x, t) in xs.remainder().iter().zip(ts.remainder()) {
-            rest += (x - t) * (x - t);
-        }
-        for (x, t) in xs.zip(ts) {
-            for l in 0..LANES {
-                sums[l] += (x[l] - t[l]) * (x[l] - t[l]);
+        let ends = xs.remainder().iter().zip(ts.remainder());
+        if weights.is_empty() {
+            for (sum, (x, t)) in sums.iter_mut().zip(ends) {
+                *sum += (x - t) * (x - t);
+            }
+            for (x, t) in xs.zip(ts) {
+                for l in 0..LANES {
+                    sums[l] += (x[l] - t[l]) * (x[l] - t[l]);
+                }
+            }
+        } else {
+            let ws = weights.chunks_exact(LANES);
+            for (sum, ((x, t), w)) in sums.iter_mut().zip(ends.zip(ws.remainder())) {
+                *sum += w * (x - t) * (x - t);
+            }
+            for ((x, t), w) in xs.zip(ts).zip(ws) {
+                for l in 0..LANES {
+                    sums[l] += w[l] * (x[l] - t[l]) * (x[l] - t[l]);
+                }
             }
         }
-    } else {
-        for (i, ((x, t), w)) in x.iter().zip(t).zip(weights).enumerate() {
-            sums[i % LANES] += w * (x - t) * (x - t);
-        }
+        sums.iter().map(|&s| f64::from(s)).sum()
     }
-    sums.iter().map(|&s| f64::from(s)).sum::<f64>() as f32 + rest
 }

@@ -1,5 +1,7 @@
 //! Lowering: a program's calls become kernels over memory, with layouts, fusions and workspaces settled.
 
+mod rows;
+
 use super::memory::{Region, Span, Spans};
 use super::simd::Isa;
 use super::*;
@@ -46,19 +48,33 @@ struct Lowering<'a> {
     drafts: Vec<Draft>,
     /// Storages that hold another one in another layout: channels last as this map, or as the tape has it.
     converted: HashMap<(usize, Option<Map>), usize>,
+    /// Whether operations on rows are chained.
+    chains: bool,
+    waiting: rows::Waiting,
     program: &'a Program,
 }
 
-/// Lowers a program. With `reuse` off every transient tensor has memory of its own.
-pub fn lower(program: &Program, isa: Isa, reuse: bool) -> Lowered {
+/// Lowers a program.
+pub fn lower(program: &Program, options: &Options) -> Lowered {
+    let Options { isa, reuse, chains, .. } = *options;
     let words = |len: usize, dtype: Dtype| (len * dtype.size()).div_ceil(4);
     let storages: Vec<_> = program.storages.iter().map(|s| (words(s.len, s.dtype), s.place)).collect();
     let layouts = vec![Layout::Planar; storages.len()];
-    let mut lowering = Lowering { isa, storages, layouts, drafts: Vec::new(), converted: HashMap::new(), program };
+    let mut lowering = Lowering {
+        isa,
+        storages,
+        layouts,
+        drafts: Vec::new(),
+        converted: HashMap::new(),
+        chains,
+        waiting: rows::Waiting::default(),
+        program,
+    };
     let mut index = 0;
     while index < program.calls.len() {
         index += lowering.call(index);
     }
+    lowering.emit_waiting();
     let outputs: Vec<usize> = program.outputs.iter().map(|o| lowering.planar(o)).collect();
     lowering.place(&outputs, reuse)
 }
@@ -68,6 +84,12 @@ impl Lowering<'_> {
     fn call(&mut self, index: usize) -> usize {
         let program = self.program;
         let call = &program.calls[index];
+        if let Some(kernel) = self.row_kernel(call) {
+            self.row_call(call, kernel);
+            return 1;
+        }
+        // Normalisation takes up to two of the calls behind it.
+        self.settle(&program.calls[index..program.calls.len().min(index + 3)]);
         let (kernel, workspace) = match call.op {
             Op::BatchNorm { eps, .. } => return self.batch_norm(index, eps),
             Op::Conv2d(_)
@@ -108,24 +130,10 @@ impl Lowering<'_> {
         let input = |i: usize| &call.inputs[i].shape;
         let output = &call.outputs[0].shape;
         let item = |shape: &Shape| shape.tail::<3>().iter().product::<usize>();
-        let images = |shape: &Shape| {
-            let [c, h, w] = shape.tail();
-            Map { b: shape.rows(3), c, h, w }
-        };
         let linear = |weights: &Shape, r: usize| {
             let [s, o, i] = weights.tail();
             linear::Extents { r, s, o, i }
         };
-        let distance =
-            |r: usize| squared_distance::Extents { b: input(0).rows(3), r, s: input(1).rows(3), n: item(input(0)) };
-        let normal = |r: usize| neg_log_normal::Extents {
-            b: input(0).rows(3),
-            r,
-            s: input(1).rows(3),
-            t: input(2).rows(3),
-            n: item(input(0)),
-        };
-        let source = |image: Map, padding| bilinear::Source { h: image.h, w: image.w, padding };
         let kernel = match call.op {
             Op::GatherImages => gather_images::kernel(input(0).rows(3), item(output)),
             Op::Fill { value } => fill::kernel(value),
@@ -143,70 +151,12 @@ impl Lowering<'_> {
                 let e = linear(output, input(0).rows(1));
                 return (linear_grad_weight::kernel(self.isa, e, rows), linear_grad_weight::workspace(e));
             }
-            Op::AffineGrid => {
-                let [h, w, _] = output.tail();
-                affine_grid::kernel(h, w)
-            }
-            Op::AffineGridGrad => {
-                let [h, w, _] = input(0).tail();
-                affine_grid_grad::kernel(h, w)
-            }
-            Op::ProjectiveGrid => {
-                let [h, w, _] = output.tail();
-                projective_grid::kernel(h, w)
-            }
-            Op::ProjectiveGridGrad => {
-                let [h, w, _] = input(1).tail();
-                projective_grid_grad::kernel(h, w)
-            }
-            Op::ControlGrid => control_grid::kernel(input(0).rows(2), input(0).len() / input(0).rows(2)),
-            Op::ControlGridGrad => control_grid_grad::kernel(input(0).rows(2), input(0).len() / input(0).rows(2)),
-            Op::GridSample(padding, rows) => {
-                let image = images(input(0));
-                grid_sample::kernel(image, images(output), source(image, padding), rows)
-            }
-            Op::GridSampleGradImage(padding) => {
-                let image = images(output);
-                grid_sample_grad_image::kernel(image, images(input(1)), source(image, padding))
-            }
-            Op::GridSampleGradGrid(padding, rows) => {
-                let image = images(input(0));
-                grid_sample_grad_grid::kernel(image, images(input(2)), source(image, padding), rows)
-            }
-            Op::Color(rows) => color::kernel(images(input(0)), rows),
-            Op::ColorGradImage => color_grad_image::kernel(images(output)),
-            Op::ColorGradBeta(rows) => color_grad_beta::kernel(images(input(0)), rows),
-            Op::MorphoWeights => morpho_weights::kernel(output.tail::<1>()[0]),
-            Op::MorphoWeightsGrad => morpho_weights_grad::kernel(output.tail::<1>()[0]),
-            Op::MorphoExp(rows) => morpho_exp::kernel(self.isa, images(input(0)), input(1).tail::<1>()[0], rows),
-            Op::Morpho { kernel, rows } => morpho::kernel(self.isa, images(input(0)), kernel, rows),
-            Op::MorphoGradImage { kernel, rows } => morpho_grad_image::kernel(self.isa, images(input(0)), kernel, rows),
-            Op::MorphoGradWeights { kernel, rows } => {
-                morpho_grad_weights::kernel(self.isa, images(input(0)), kernel, rows)
-            }
-            Op::MorphoLimit { kernel, rows } => morpho_limit::kernel(images(input(0)), kernel, rows),
             Op::SumRows(rows) => {
                 let n = item(output);
                 sum_rows::kernel(input(0).len() / n, output.len() / n, n, rows)
             }
-            Op::SquaredDistance { rows, weighted } => squared_distance::kernel(distance(output.len()), rows, weighted),
-            Op::SquaredDistanceGrad { rows, weighted } => {
-                squared_distance_grad::kernel(distance(input(2).len()), rows, weighted)
-            }
             Op::MinRow => min_row::kernel(input(0).tail::<1>()[0]),
             Op::MinRowGrad => min_row_grad::kernel(output.tail::<1>()[0]),
-            Op::NegLogNormal { mean, deviation, weighted, min_variance } => {
-                let form = neg_log_normal::Form { mean, deviation, weighted, min_variance };
-                neg_log_normal::kernel(normal(output.len()), form)
-            }
-            Op::NegLogNormalGradMean { mean, deviation, weighted, min_variance } => {
-                let form = neg_log_normal::Form { mean, deviation, weighted, min_variance };
-                neg_log_normal_grad_mean::kernel(normal(input(3).len()), form)
-            }
-            Op::NegLogNormalGradDeviation { mean, deviation, weighted, min_variance } => {
-                let form = neg_log_normal::Form { mean, deviation, weighted, min_variance };
-                neg_log_normal_grad_deviation::kernel(normal(input(3).len()), form)
-            }
             Op::LogSoftmax => log_softmax::kernel(output.tail::<1>()[0]),
             Op::LogSoftmaxGrad => log_softmax_grad::kernel(output.tail::<1>()[0]),
             Op::Responsibilities => responsibilities::kernel(output.tail::<1>()[0]),
