@@ -72,7 +72,8 @@ fn the_loss_falls_and_repetitions_agree_to_the_bit() {
 
 #[test]
 fn memory_reuse_chains_and_instruction_sets_do_not_change_the_result() {
-    let all = ["epochs=3", "sequence=identity color affine projective morpho tps", "curriculum=[1,1,1,1,1]"];
+    let all =
+        ["epochs=3", "limit=80", "sequence=identity color affine projective morpho tps", "curriculum=[1,1,1,1,1]"];
     let config = config(&all);
     let (losses, ..) = run(&config, &mut cpu(2));
     let options = Options { threads: Some(2), chains: false, ..Options::default() };

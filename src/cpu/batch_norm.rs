@@ -1,5 +1,7 @@
 //! y = gamma (x - mean) / sqrt(variance + eps) + beta; optionally plus a residual and rectified in the same pass.
 
+use super::channels::repeated;
+use super::simd::{Isa, for_each_isa};
 use super::{Kernel, Map};
 use rayon::prelude::*;
 
@@ -12,44 +14,51 @@ pub enum Then {
     AddRelu,
 }
 
-pub fn kernel(map: Map, eps: f32, then: Then) -> Kernel {
+pub fn kernel(isa: Isa, map: Map, eps: f32, then: Then) -> Kernel {
     Box::new(move |args| {
         let (x, y) = (args.f32(0), args.out(0));
         let [mean, variance, gamma, beta, residual] = [1, 2, 3, 4, 5].map(|i| args.f32(i));
         let scale: Vec<f32> = gamma.iter().zip(variance).map(|(g, v)| g / (v + eps).sqrt()).collect();
-        // Slices of one known length let the compiler drop bounds checks and vectorise.
-        let n = map.c;
-        let (mean, scale, beta) = (&mean[..n], &scale[..n], &beta[..n]);
+        let [mean, scale, beta] = [mean, &scale, beta].map(repeated);
         let images = y.par_chunks_mut(map.image()).zip(x.par_chunks(map.image())).enumerate();
-        images.for_each(|(b, (y, x))| {
-            let pixels = y.chunks_exact_mut(n).zip(x.chunks_exact(n));
-            match then {
-                Then::AddRelu => {
-                    let residual = &residual[b * map.image()..][..map.image()];
-                    for ((y, x), r) in pixels.zip(residual.chunks_exact(n)) {
-                        let (y, x, r) = (&mut y[..n], &x[..n], &r[..n]);
-                        for c in 0..n {
-                            y[c] = ((x[c] - mean[c]) * scale[c] + beta[c] + r[c]).max(0.0);
-                        }
-                    }
-                }
-                Then::Relu => {
-                    for (y, x) in pixels {
-                        let (y, x) = (&mut y[..n], &x[..n]);
-                        for c in 0..n {
-                            y[c] = ((x[c] - mean[c]) * scale[c] + beta[c]).max(0.0);
-                        }
-                    }
-                }
-                Then::Nothing => {
-                    for (y, x) in pixels {
-                        let (y, x) = (&mut y[..n], &x[..n]);
-                        for c in 0..n {
-                            y[c] = (x[c] - mean[c]) * scale[c] + beta[c];
-                        }
-                    }
-                }
+        images.for_each(|(b, (y, x))| match then {
+            Then::Nothing => normalise(isa, x, &mean, &scale, &beta, y),
+            Then::Relu => rectified(isa, x, &mean, &scale, &beta, y),
+            Then::AddRelu => {
+                let residual = &residual[b * map.image()..][..map.image()];
+                added(isa, x, residual, &mean, &scale, &beta, y);
             }
         });
     })
+}
+
+for_each_isa! {
+    fn normalise<V>(x: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
+        for (y, x) in y.chunks_mut(mean.len()).zip(x.chunks(mean.len())) {
+            for ((y, x), ((m, s), b)) in y.iter_mut().zip(x).zip(mean.iter().zip(scale).zip(beta)) {
+                *y = (x - m) * s + b;
+            }
+        }
+    }
+}
+
+for_each_isa! {
+    fn rectified<V>(x: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
+        for (y, x) in y.chunks_mut(mean.len()).zip(x.chunks(mean.len())) {
+            for ((y, x), ((m, s), b)) in y.iter_mut().zip(x).zip(mean.iter().zip(scale).zip(beta)) {
+                *y = ((x - m) * s + b).max(0.0);
+            }
+        }
+    }
+}
+
+for_each_isa! {
+    fn added<V>(x: &[f32], residual: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
+        let stretch = mean.len();
+        for ((y, x), r) in y.chunks_mut(stretch).zip(x.chunks(stretch)).zip(residual.chunks(stretch)) {
+            for (((y, x), r), ((m, s), b)) in y.iter_mut().zip(x).zip(r).zip(mean.iter().zip(scale).zip(beta)) {
+                *y = ((x - m) * s + b + r).max(0.0);
+            }
+        }
+    }
 }

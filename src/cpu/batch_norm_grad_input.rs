@@ -1,9 +1,13 @@
-//! dx = gamma inv_std (dy - dbeta/n - xhat dgamma/n), or gamma inv_std dy when the statistics are constants.
+//! dx = gamma inv_std (dy - dbeta/n - xhat dgamma/n), or gamma inv_std dy when the statistics are constants. Rectified, dy
+//! counts only where `y` is positive.
 
+use super::channels::repeated;
+use super::simd::{Isa, for_each_isa};
 use super::{Kernel, Map};
 use rayon::prelude::*;
 
-pub fn kernel(map: Map, eps: f32, batch_stats: bool) -> Kernel {
+/// `rectified` adds input 7, the rectified result y.
+pub fn kernel(isa: Isa, map: Map, eps: f32, batch_stats: bool, rectified: bool) -> Kernel {
     Box::new(move |args| {
         let [x, dy, mean, variance, gamma, dgamma, dbeta] = [0, 1, 2, 3, 4, 5, 6].map(|i| args.f32(i));
         let dx = args.out(0);
@@ -19,18 +23,41 @@ pub fn kernel(map: Map, eps: f32, batch_stats: bool) -> Kernel {
                 q[c] = a[c] * inv_std * dgamma[c] / n;
             }
         }
-        // Slices of one known length let the compiler drop bounds checks and vectorise.
-        let k = map.c;
-        let (mean, a, m, q) = (&mean[..k], &a[..k], &m[..k], &q[..k]);
+        let [mean, a, m, q] = [mean, &a, &m, &q].map(repeated);
         let images = dx.par_chunks_mut(map.image()).zip(x.par_chunks(map.image()).zip(dy.par_chunks(map.image())));
-        images.for_each(|(dx, (x, dy))| {
-            let pixels = dx.chunks_exact_mut(map.c).zip(x.chunks_exact(map.c).zip(dy.chunks_exact(map.c)));
-            for (dx, (x, dy)) in pixels {
-                let (dx, x, dy) = (&mut dx[..k], &x[..k], &dy[..k]);
-                for c in 0..k {
-                    dx[c] = a[c] * (dy[c] - m[c]) - q[c] * (x[c] - mean[c]);
-                }
+        images.enumerate().for_each(|(b, (dx, (x, dy)))| {
+            if rectified {
+                let y = &args.f32(7)[b * map.image()..][..map.image()];
+                masked(isa, x, dy, y, &mean, &a, &m, &q, dx);
+            } else {
+                plain(isa, x, dy, &mean, &a, &m, &q, dx);
             }
         });
     })
+}
+
+for_each_isa! {
+    fn plain<V>(x: &[f32], dy: &[f32], mean: &[f32], a: &[f32], m: &[f32], q: &[f32], dx: &mut [f32]) {
+        let stretch = mean.len();
+        for ((dx, x), dy) in dx.chunks_mut(stretch).zip(x.chunks(stretch)).zip(dy.chunks(stretch)) {
+            let constants = mean.iter().zip(a).zip(m.iter().zip(q));
+            for (((dx, x), dy), ((mean, a), (m, q))) in dx.iter_mut().zip(x).zip(dy).zip(constants) {
+                *dx = a * (dy - m) - q * (x - mean);
+            }
+        }
+    }
+}
+
+for_each_isa! {
+    fn masked<V>(x: &[f32], dy: &[f32], y: &[f32], mean: &[f32], a: &[f32], m: &[f32], q: &[f32], dx: &mut [f32]) {
+        let stretch = mean.len();
+        let maps = x.chunks(stretch).zip(dy.chunks(stretch)).zip(y.chunks(stretch));
+        for (dx, ((x, dy), y)) in dx.chunks_mut(stretch).zip(maps) {
+            let constants = mean.iter().zip(a).zip(m.iter().zip(q));
+            for ((dx, ((x, dy), y)), ((mean, a), (m, q))) in dx.iter_mut().zip(x.iter().zip(dy).zip(y)).zip(constants) {
+                let dy = if *y > 0.0 { *dy } else { 0.0 };
+                *dx = a * (dy - m) - q * (x - mean);
+            }
+        }
+    }
 }

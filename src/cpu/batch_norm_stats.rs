@@ -1,18 +1,19 @@
 //! Mean and biased variance of each channel. Each image gives its own mean and sum of squared deviations, which are
 //! merged in order, in double precision (Chan, Golub and LeVeque 1979).
 
+use super::channels::sums;
+use super::simd::{Isa, for_each_isa};
 use super::{Kernel, Map};
 use rayon::prelude::*;
 
-pub fn kernel(map: Map) -> Kernel {
+pub fn kernel(isa: Isa, map: Map) -> Kernel {
     Box::new(move |args| {
         let (x, mean, variance) = (args.f32(0), args.out(0), args.out(1));
         let pixels = map.pixels() as f64;
-        let per_image: Vec<Vec<[f64; 2]>> = x.par_chunks(map.image()).map(|image| moments(image, map.c)).collect();
+        let per_image: Vec<Moments> = x.par_chunks(map.image()).map(|image| moments(isa, image, map.c)).collect();
         for c in 0..map.c {
             let (mut count, mut average, mut squares) = (0.0, 0.0, 0.0);
-            for image in &per_image {
-                let [m, q] = image[c];
+            for [m, q] in per_image.iter().map(|image| [image[0][c], image[1][c]]) {
                 let delta = m - average;
                 let total = count + pixels;
                 average += delta * pixels / total;
@@ -25,32 +26,36 @@ pub fn kernel(map: Map) -> Kernel {
     })
 }
 
-/// Mean and sum of squared deviations of each channel of an image [P,C].
-fn moments(image: &[f32], channels: usize) -> Vec<[f64; 2]> {
-    let pixels = (image.len() / channels) as f32;
-    let mut mean = vec![0.0f32; channels];
-    for pixel in image.chunks_exact(channels) {
-        for (m, x) in mean.iter_mut().zip(pixel) {
-            *m += x;
+/// Mean and sum of squared deviations of each channel.
+type Moments = [Vec<f64>; 2];
+
+for_each_isa! {
+    /// Those of an image [P,C].
+    fn moments<V>(x: &[f32], channels: usize) -> Moments {
+        let pixels = x.len() / channels;
+        let mut means = [vec![0.0; channels]];
+        // SAFETY of the loads: whole vectors of numbers of the map, and of channels.
+        sums(pixels, channels, |at, _| [unsafe { V::load(x, at) }], |at, _| [x[at]], &mut means);
+        let [mut mean] = means;
+        mean.iter_mut().for_each(|m| *m /= pixels as f64);
+        let near: Vec<f32> = mean.iter().map(|&m| m as f32).collect();
+        let mut deviations = [vec![0.0; channels], vec![0.0; channels]];
+        let terms = |at: usize, c: usize| {
+            let d = unsafe { V::load(x, at).sub(V::load(&near, c)) };
+            [d.mul(d), d]
+        };
+        let scalar = |at: usize, c: usize| {
+            let d = x[at] - near[c];
+            [d * d, d]
+        };
+        sums(pixels, channels, terms, scalar, &mut deviations);
+        let [mut squares, rest] = deviations;
+        // What rounding left in the deviations corrects the mean and the squares.
+        for c in 0..channels {
+            let rest = rest[c] / pixels as f64;
+            squares[c] -= rest * rest * pixels as f64;
+            mean[c] = f64::from(near[c]) + rest;
         }
+        [mean, squares]
     }
-    for m in &mut mean {
-        *m /= pixels;
-    }
-    let mut squares = vec![0.0f32; channels];
-    let mut rest = vec![0.0f32; channels];
-    for pixel in image.chunks_exact(channels) {
-        for ((q, r), (x, m)) in squares.iter_mut().zip(&mut rest).zip(pixel.iter().zip(&mean)) {
-            let d = x - m;
-            *q += d * d;
-            *r += d;
-        }
-    }
-    // What rounding left in the deviations corrects the mean and the squares.
-    (0..channels)
-        .map(|c| {
-            let rest = f64::from(rest[c]) / f64::from(pixels);
-            [f64::from(mean[c]) + rest, f64::from(squares[c]) - rest * rest * f64::from(pixels)]
-        })
-        .collect()
 }

@@ -15,6 +15,7 @@ mod batch_norm_grad_input;
 mod batch_norm_grad_params;
 mod batch_norm_stats;
 mod bilinear;
+mod channels;
 mod color;
 mod color_grad_beta;
 mod color_grad_image;

@@ -43,6 +43,18 @@ pub trait Vector: Copy {
     /// b - self * a.
     fn neg_mul_add(self, a: Self, b: Self) -> Self;
 
+    /// self + other.
+    fn add(self, other: Self) -> Self;
+
+    /// self - other.
+    fn sub(self, other: Self) -> Self;
+
+    /// self * other.
+    fn mul(self, other: Self) -> Self;
+
+    /// self where `by` is positive, 0 elsewhere.
+    fn where_positive(self, by: Self) -> Self;
+
     /// The numbers.
     fn lanes(self) -> [f32; LEN];
 
@@ -100,6 +112,26 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Portable(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Portable(std::array::from_fn(|i| self.0[i] - other.0[i]))
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Portable(std::array::from_fn(|i| self.0[i] * other.0[i]))
+    }
+
+    #[inline(always)]
+    fn where_positive(self, by: Self) -> Self {
+        Portable(std::array::from_fn(|i| if by.0[i] > 0.0 { self.0[i] } else { 0.0 }))
+    }
+
+    #[inline(always)]
     fn lanes(self) -> [f32; LEN] {
         self.0
     }
@@ -154,6 +186,30 @@ mod avx2 {
         fn neg_mul_add(self, a: Self, b: Self) -> Self {
             // SAFETY: as above.
             Avx2(unsafe { _mm256_fnmadd_ps(self.0, a.0, b.0) })
+        }
+
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            // SAFETY: as above.
+            Avx2(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            // SAFETY: as above.
+            Avx2(unsafe { _mm256_sub_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            // SAFETY: as above.
+            Avx2(unsafe { _mm256_mul_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn where_positive(self, by: Self) -> Self {
+            // SAFETY: as above.
+            Avx2(unsafe { _mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_GT_OQ>(by.0, _mm256_setzero_ps())) })
         }
 
         #[inline(always)]

@@ -51,6 +51,8 @@ struct Lowering<'a> {
     /// Whether operations on rows are chained.
     chains: bool,
     waiting: rows::Waiting,
+    /// Sums and rectified gradients that are left to the kernels that read them, with their own inputs.
+    left: HashMap<usize, [Operand; 2]>,
     program: &'a Program,
 }
 
@@ -68,6 +70,7 @@ pub fn lower(program: &Program, options: &Options) -> Lowered {
         converted: HashMap::new(),
         chains,
         waiting: rows::Waiting::default(),
+        left: HashMap::new(),
         program,
     };
     let mut index = 0;
@@ -107,13 +110,24 @@ impl Lowering<'_> {
                 self.feature_map_call(call);
                 return 1;
             }
-            Op::Relu | Op::ReluGrad | Op::Add => {
-                let kernel = match call.op {
-                    Op::Relu => relu::kernel(),
-                    Op::ReluGrad => relu_grad::kernel(),
-                    _ => add::kernel(),
-                };
-                self.elementwise(call, kernel);
+            Op::Relu => {
+                self.elementwise(call, &call.inputs, relu::kernel());
+                return 1;
+            }
+            Op::Add | Op::ReluGrad if self.leaves(call) => {
+                self.left.insert(call.outputs[0].storage, [call.inputs[0].clone(), call.inputs[1].clone()]);
+                return 1;
+            }
+            Op::Add => {
+                self.elementwise(call, &call.inputs, add::kernel(self.isa));
+                return 1;
+            }
+            Op::ReluGrad => {
+                let [y, dy] = [0, 1].map(|i| call.inputs[i].clone());
+                let summed = self.left.remove(&dy.storage);
+                let kernel = relu_grad::kernel(self.isa, summed.is_some());
+                let inputs = summed.map_or(vec![y.clone(), dy], |[a, b]| vec![y, a, b]);
+                self.elementwise(call, &inputs, kernel);
                 return 1;
             }
             _ => self.planar_kernel(call),
@@ -183,6 +197,19 @@ impl Lowering<'_> {
         let map = |o: &Operand| Map::of(&o.shape);
         let input = |i: usize| map(&call.inputs[i]);
         let isa = self.isa;
+        let mut operands = call.inputs.clone();
+        // A gradient that was left to be rectified here comes with what rectifies it, last.
+        let rectified = match call.op {
+            Op::BatchNormGradParams { .. } | Op::BatchNormGradInput { .. } => {
+                self.left.get(&operands[1].storage).cloned()
+            }
+            _ => None,
+        };
+        let masked = rectified.is_some();
+        if let Some([y, dy]) = rectified {
+            operands[1] = dy;
+            operands.push(y);
+        }
         // The number of leading inputs that are feature maps; for convolutions their positions differ.
         let (kernel, maps, workspace): (Kernel, &[usize], usize) = match call.op {
             Op::Conv2d(spec) => {
@@ -199,10 +226,12 @@ impl Lowering<'_> {
                 let kernel = conv2d_grad_weight::kernel(isa, input(0), w, input(1), spec);
                 (kernel, &[0, 1], conv2d_grad_weight::workspace(w, input(0).b))
             }
-            Op::BatchNormStats => (batch_norm_stats::kernel(input(0)), &[0], 0),
-            Op::BatchNormGradParams { eps } => (batch_norm_grad_params::kernel(input(0), eps), &[0, 1], 0),
+            Op::BatchNormStats => (batch_norm_stats::kernel(isa, input(0)), &[0], 0),
+            Op::BatchNormGradParams { eps } => {
+                (batch_norm_grad_params::kernel(isa, input(0), eps, masked), &[0, 1, 4], 0)
+            }
             Op::BatchNormGradInput { eps, batch_stats } => {
-                (batch_norm_grad_input::kernel(input(0), eps, batch_stats), &[0, 1], 0)
+                (batch_norm_grad_input::kernel(isa, input(0), eps, batch_stats, masked), &[0, 1, 7], 0)
             }
             Op::Shortcut { stride } => (shortcut::kernel(input(0), map(&call.outputs[0]), stride), &[0], 0),
             Op::ShortcutGrad { stride } => (shortcut_grad::kernel(map(&call.outputs[0]), input(0), stride), &[0], 0),
@@ -217,20 +246,44 @@ impl Lowering<'_> {
         let place = |this: &mut Self, (i, o): (usize, &Operand)| {
             if maps.contains(&i) { this.channels_last(o) } else { this.planar(o) }
         };
-        let inputs = call.inputs.iter().enumerate().map(|pair| place(self, pair)).collect();
+        let inputs = operands.iter().enumerate().map(|pair| place(self, pair)).collect();
         // Convolution weights are the only four-dimensional results that stay as the tape has them.
         let is_map = |o: &Operand| o.shape.rank() == 4 && !matches!(call.op, Op::Conv2dGradWeight(_));
         self.emit(call, kernel, inputs, is_map, workspace);
     }
 
+    /// Whether a sum is all that a rectification rectifies, or a rectified gradient goes into batch normalisation alone:
+    /// these then read the inputs instead, which saves a pass over memory.
+    fn leaves(&self, call: &Call) -> bool {
+        let out = &call.outputs[0];
+        let transient = self.program.storages[out.storage].place == Place::Transient;
+        let readers = self.program.calls.iter().filter(|c| c.inputs.iter().any(|o| o.storage == out.storage));
+        let second = |c: &Call| {
+            let mut positions = c.inputs.iter().enumerate().filter(|(_, o)| o.storage == out.storage);
+            positions.all(|(i, o)| i == 1 && o.shape == out.shape)
+        };
+        let left_to = |c: &Call| match (&call.op, &c.op) {
+            (Op::Add, Op::ReluGrad) => !self.leaves(c),
+            (Op::ReluGrad, Op::BatchNormGradParams { .. } | Op::BatchNormGradInput { .. }) => true,
+            _ => false,
+        };
+        out.shape.rank() == 4
+            && transient
+            && !self.program.outputs.iter().any(|o| o.storage == out.storage)
+            && readers.clone().count() > 0
+            && readers.clone().all(|c| second(c) && left_to(c))
+            // A sum is added up once.
+            && (call.op == Op::ReluGrad || readers.count() == 1)
+    }
+
     /// Element-wise kernels work channels last if any operand is, to save conversions.
-    fn elementwise(&mut self, call: &Call, kernel: Kernel) {
+    fn elementwise(&mut self, call: &Call, operands: &[Operand], kernel: Kernel) {
         let last = |o: &Operand| matches!(self.layouts[o.storage], Layout::ChannelsLast(m) if is_shape(m, &o.shape));
-        if call.inputs.iter().any(last) {
-            let inputs = call.inputs.iter().map(|o| self.channels_last(o)).collect();
+        if operands.iter().any(last) {
+            let inputs = operands.iter().map(|o| self.channels_last(o)).collect();
             self.emit(call, kernel, inputs, |_| true, 0);
         } else {
-            let inputs = call.inputs.iter().map(|o| self.planar(o)).collect();
+            let inputs = operands.iter().map(|o| self.planar(o)).collect();
             self.emit(call, kernel, inputs, |_| false, 0);
         }
     }
@@ -264,7 +317,7 @@ impl Lowering<'_> {
         let mut inputs = vec![self.channels_last(&call.inputs[0])];
         inputs.extend(call.inputs[1..].iter().map(|o| o.storage));
         inputs.extend(residual.map(|o| self.channels_last(o)));
-        let kernel = batch_norm::kernel(map, eps, then);
+        let kernel = batch_norm::kernel(self.isa, map, eps, then);
         let named = Call { op: call.op.clone(), inputs: Vec::new(), outputs: program.calls[last].outputs.clone() };
         let draft = self.drafts.len();
         self.emit(&named, kernel, inputs, |_| true, 0);
