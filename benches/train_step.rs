@@ -5,8 +5,9 @@
 //! the preset mnist on the CPU by default.
 
 use proteus::data::ImageSet;
+use proteus::tape::Engine;
 use proteus::train::{Trainer, preset};
-use proteus::{device, gpu};
+use proteus::{cpu, device, gpu};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let set = noise(&config.dataset, batch * steps)?;
     println!("{} {}, K {}, {}", config.dataset, config.model, config.clusters, config.sequence);
     for timed in [false, true] {
-        let (mut engine, chosen) = device::open(&name, None, gpu::Options::default())?;
+        let (mut engine, chosen) = open(&name)?;
         let mut trainer = Trainer::new(config.clone(), &set, engine.as_mut())?;
         // The first epoch includes lowering and compilation.
         let mut marks = Vec::new();
@@ -55,6 +56,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// A device by name; `cpu,NAME,...` is the processor without chains, winograd or reuse (see `cpu::Options`).
+fn open(name: &str) -> Result<(Box<dyn Engine>, String), Box<dyn std::error::Error>> {
+    let Some(without) = name.strip_prefix("cpu,") else {
+        return Ok(device::open(name, None, gpu::Options::default())?);
+    };
+    let has = |what: &str| !without.split(',').any(|w| w == what);
+    let [chains, winograd, reuse] = ["chains", "winograd", "reuse"].map(has);
+    let options = cpu::Options { chains, winograd, reuse, ..Default::default() };
+    Ok((Box::new(cpu::CpuEngine::with_options(options)?), format!("cpu without {without}")))
 }
 
 /// Noise of the size of a data set's images.

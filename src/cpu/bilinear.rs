@@ -1,6 +1,8 @@
 //! Bilinear reads, a block at a time: source pixels, weights and what clamping does to the gradient. Without branches: a
 //! pixel outside is read at the nearest place inside and counts zero.
 
+#![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
+
 use crate::tape::Padding;
 
 /// Extent of the source image.

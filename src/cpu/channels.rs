@@ -1,5 +1,7 @@
 //! Numbers by channel along feature maps that are channels last.
 
+#![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
+
 use super::simd::{LEN, Vector};
 
 /// Values of the channels, repeated so that whole pixels make a stretch long enough for vectors.

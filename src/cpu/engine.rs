@@ -18,11 +18,13 @@ pub struct Options {
     pub reuse: bool,
     /// Whether operations on rows run one after the other on each row; off, each kernel is timed by itself.
     pub chains: bool,
+    /// Whether 3x3 convolutions of stride 1 use Winograd's algorithm where it applies.
+    pub winograd: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: None, isa: Isa::detect(), reuse: true, chains: true }
+        Options { threads: None, isa: Isa::detect(), reuse: true, chains: true, winograd: true }
     }
 }
 

@@ -24,6 +24,7 @@ mod control_grid_grad;
 mod conv2d;
 mod conv2d_grad_input;
 mod conv2d_grad_weight;
+mod conv2d_winograd;
 mod copy;
 mod count;
 mod engine;
@@ -81,6 +82,7 @@ mod sum_grad;
 mod sum_rows;
 mod tile;
 mod window;
+mod winograd;
 
 pub use engine::{CpuEngine, Options};
 pub use simd::Isa;

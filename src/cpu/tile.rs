@@ -5,7 +5,7 @@
 //! A convolution is such a sum over window rows, its weight gradient one over image rows, a linear layer one over its
 //! inputs; they differ only in bases and runs. Instruction sets are chosen at run time.
 
-use super::simd::Isa;
+use super::simd::{Isa, LEN, Vector, for_each_isa};
 
 /// Columns of a tile.
 pub const COLUMNS: usize = 16;
@@ -71,6 +71,73 @@ pub fn multiply(
             }
         }
         start = end;
+    }
+}
+
+/// A product whose rows are evenly spaced: out[r ldo + 0..16] = sum over j < k of a[r k + j] b[16 j + 0..16].
+#[derive(Clone, Copy, Debug)]
+pub struct Panel {
+    pub rows: usize,
+    pub k: usize,
+    pub ldo: usize,
+}
+
+for_each_isa! {
+    /// Computes a panel of 16 columns. The loop over its tiles is inside, which short sums need.
+    pub fn multiply_panel<V>(panel: Panel, a: &[f32], b: &[f32], out: &mut [f32]) {
+        let Panel { rows, k, ldo } = panel;
+        if rows == 0 {
+            return;
+        }
+        // These bound every access of the tiles.
+        assert!(rows * k <= a.len(), "{panel:?} reads a of {}", a.len());
+        assert!(k * COLUMNS <= b.len(), "{panel:?} reads b of {}", b.len());
+        assert!((rows - 1) * ldo + COLUMNS <= out.len(), "{panel:?} writes out of {}", out.len());
+        let tiles = rows.div_ceil(ROWS);
+        let mut start = 0;
+        for t in 0..tiles {
+            let end = (t + 1) * rows / tiles;
+            let (a, out) = (&a[start * k..], &mut out[start * ldo..]);
+            // SAFETY: asserted above.
+            unsafe {
+                match end - start {
+                    1 => panel_tile::<V, 1>(panel, a, b, out),
+                    2 => panel_tile::<V, 2>(panel, a, b, out),
+                    3 => panel_tile::<V, 3>(panel, a, b, out),
+                    4 => panel_tile::<V, 4>(panel, a, b, out),
+                    5 => panel_tile::<V, 5>(panel, a, b, out),
+                    _ => panel_tile::<V, ROWS>(panel, a, b, out),
+                }
+            }
+            start = end;
+        }
+    }
+}
+
+/// The first P rows of a panel.
+///
+/// # Safety
+/// As [`multiply_panel`] asserts.
+#[inline(always)]
+unsafe fn panel_tile<V: Vector, const P: usize>(panel: Panel, a: &[f32], b: &[f32], out: &mut [f32]) {
+    let mut acc = [[V::splat(0.0); 2]; P];
+    for j in 0..panel.k {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let w = [V::load(b, j * COLUMNS), V::load(b, j * COLUMNS + LEN)];
+            for (p, acc) in acc.iter_mut().enumerate() {
+                let scalar = V::splat(*a.get_unchecked(p * panel.k + j));
+                acc[0] = scalar.mul_add(w[0], acc[0]);
+                acc[1] = scalar.mul_add(w[1], acc[1]);
+            }
+        }
+    }
+    for (p, acc) in acc.into_iter().enumerate() {
+        for (half, sum) in acc.into_iter().enumerate() {
+            let at = p * panel.ldo + half * LEN;
+            // SAFETY: passed on to the caller.
+            unsafe { sum.store(out, at) };
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Weighted sums over the windows of two planes at once, accumulated in registers.
 
+#![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
+
 use super::Map;
 use super::simd::{LEN, Vector, for_each_isa, padded};
 

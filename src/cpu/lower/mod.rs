@@ -50,6 +50,8 @@ struct Lowering<'a> {
     converted: HashMap<(usize, Option<Map>), usize>,
     /// Whether operations on rows are chained.
     chains: bool,
+    /// Whether convolutions use Winograd's algorithm where it applies.
+    winograd: bool,
     waiting: rows::Waiting,
     /// Sums and rectified gradients that are left to the kernels that read them, with their own inputs.
     left: HashMap<usize, [Operand; 2]>,
@@ -58,7 +60,7 @@ struct Lowering<'a> {
 
 /// Lowers a program.
 pub fn lower(program: &Program, options: &Options) -> Lowered {
-    let Options { isa, reuse, chains, .. } = *options;
+    let Options { isa, reuse, chains, winograd, .. } = *options;
     let words = |len: usize, dtype: Dtype| (len * dtype.size()).div_ceil(4);
     let storages: Vec<_> = program.storages.iter().map(|s| (words(s.len, s.dtype), s.place)).collect();
     let layouts = vec![Layout::Planar; storages.len()];
@@ -69,6 +71,7 @@ pub fn lower(program: &Program, options: &Options) -> Lowered {
         drafts: Vec::new(),
         converted: HashMap::new(),
         chains,
+        winograd,
         waiting: rows::Waiting::default(),
         left: HashMap::new(),
         program,
@@ -210,14 +213,23 @@ impl Lowering<'_> {
             operands[1] = dy;
             operands.push(y);
         }
+        let weights = |i: usize| conv2d::Weights::new(call.inputs[i].shape.tail());
         // The number of leading inputs that are feature maps; for convolutions their positions differ.
         let (kernel, maps, workspace): (Kernel, &[usize], usize) = match call.op {
+            Op::Conv2d(spec) if self.winograd && winograd::applies(weights(1), spec) => (
+                conv2d_winograd::kernel(isa, input(0), weights(1), false),
+                &[0],
+                conv2d_winograd::workspace(weights(1)),
+            ),
+            Op::Conv2dGradInput(spec) if self.winograd && winograd::applies(weights(1), spec) => {
+                (conv2d_winograd::kernel(isa, input(0), weights(1), true), &[0], conv2d_winograd::workspace(weights(1)))
+            }
             Op::Conv2d(spec) => {
-                let w = conv2d::Weights::new(call.inputs[1].shape.tail());
+                let w = weights(1);
                 (conv2d::kernel(isa, input(0), w, map(&call.outputs[0]), spec), &[0], conv2d::workspace(w))
             }
             Op::Conv2dGradInput(spec) => {
-                let w = conv2d::Weights::new(call.inputs[1].shape.tail());
+                let w = weights(1);
                 let kernel = conv2d_grad_input::kernel(isa, map(&call.outputs[0]), w, input(0), spec);
                 (kernel, &[0], conv2d_grad_input::workspace(w))
             }
