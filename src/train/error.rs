@@ -1,6 +1,7 @@
 //! Failures of training.
 
 use super::config::ConfigError;
+use super::state::STATE;
 use crate::data::DataError;
 use crate::metrics::ScoreError;
 use crate::tape::EngineError;
@@ -58,6 +59,48 @@ pub enum TrainError {
         /// What is wrong.
         problem: String,
     },
+    /// The configuration of a run was changed after it began.
+    #[error(
+        "{}: {key} = {now}, but the run began with {was}: put it back, or begin a new run (only epochs can be changed)",
+        path.display()
+    )]
+    Changed {
+        /// Its configuration.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What the run began with.
+        was: String,
+        /// What is there now.
+        now: String,
+    },
+    /// The data set is not the one that a run began with.
+    #[error("{}: the images or labels of {set} are not those that the run began with; find these with --data", path.display())]
+    OtherImages {
+        /// The run.
+        path: PathBuf,
+        /// The data set.
+        set: String,
+    },
+    /// A run has weights only.
+    #[error(
+        "{} has weights but no {STATE}: it was imported, or trained before there was one, and cannot go on; begin a new run",
+        .0.display()
+    )]
+    NoState(PathBuf),
+    /// More epochs are done than were asked for.
+    #[error("epochs = {asked}: {} has begun its epoch {begun} already, and earlier states are gone", path.display())]
+    EpochsDone {
+        /// The run.
+        path: PathBuf,
+        /// What was asked for.
+        asked: usize,
+        /// The last epoch that began.
+        begun: usize,
+    },
+    /// Another process writes into the run folder.
+    #[error("{} is being trained by another process", .0.display())]
+    Busy(PathBuf),
     /// The user asked to stop.
     #[error("stopped on request after {epochs} of {of} epochs")]
     Stopped {
@@ -74,9 +117,15 @@ impl TrainError {
     pub fn is_users(&self) -> bool {
         use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
         match self {
-            TrainError::Config(_) | TrainError::Data(_) | TrainError::FolderTaken(_) | TrainError::Damaged { .. } => {
-                true
-            }
+            TrainError::Config(_)
+            | TrainError::Data(_)
+            | TrainError::FolderTaken(_)
+            | TrainError::Damaged { .. }
+            | TrainError::Changed { .. }
+            | TrainError::OtherImages { .. }
+            | TrainError::NoState(_)
+            | TrainError::EpochsDone { .. }
+            | TrainError::Busy(_) => true,
             TrainError::File { source, .. } => {
                 matches!(source.kind(), IsADirectory | NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem)
             }
