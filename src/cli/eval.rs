@@ -2,7 +2,8 @@
 
 use super::failure::Failure;
 use super::{table, train};
-use crate::train::{Config, evaluate_run};
+use crate::report::configuration;
+use crate::train::evaluate_run;
 use crate::{device, gpu};
 use std::io::Write;
 use std::path::PathBuf;
@@ -25,11 +26,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let path = args.run.join("config.toml");
-    let text = std::fs::read_to_string(&path).map_err(|e| {
-        Failure::User(format!("{} is no run folder: cannot read {}: {e}", args.run.display(), path.display()))
-    })?;
-    let config = Config::from_toml(&text, &path.display().to_string())?;
+    let config = configuration(&args.run)?;
     let set = train::load(&config, &args.data)?;
     let (mut engine, chosen) = device::open(&args.device, None, gpu::Options::default())?;
     let evaluation = evaluate_run(&args.run, &config, &set, engine.as_mut())?;

@@ -49,8 +49,17 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// The run folder is taken.
-    #[error("{} already holds files; a run is never overwritten. Give another folder with --out", .0.display())]
+    #[error(
+        "{} already holds files; a run is never overwritten. Give another folder with --out, or go on with what is there by --resume",
+        .0.display()
+    )]
     FolderTaken(PathBuf),
+    /// A folder belongs to other runs.
+    #[error(
+        "{} holds runs of another number, seed or configuration; give another folder with --out, or go on with those by --resume",
+        .0.display()
+    )]
+    OtherRuns(PathBuf),
     /// A file of a run is not what it should be.
     #[error("{}: {problem}", path.display())]
     Damaged {
@@ -81,6 +90,14 @@ pub enum TrainError {
         path: PathBuf,
         /// The data set.
         set: String,
+    },
+    /// A folder is no run.
+    #[error("{} is no run folder: cannot read its config.toml: {source}", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A run has weights only.
     #[error(
@@ -120,9 +137,11 @@ impl TrainError {
             TrainError::Config(_)
             | TrainError::Data(_)
             | TrainError::FolderTaken(_)
+            | TrainError::OtherRuns(_)
             | TrainError::Damaged { .. }
             | TrainError::Changed { .. }
             | TrainError::OtherImages { .. }
+            | TrainError::NoRun { .. }
             | TrainError::NoState(_)
             | TrainError::EpochsDone { .. }
             | TrainError::Busy(_) => true,

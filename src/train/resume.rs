@@ -57,8 +57,6 @@ impl Resumption {
         observer: &mut dyn Observer,
     ) -> Result<Finished, TrainError> {
         let Resumption { folder, config, state } = self;
-        // What an earlier end said of the run no longer holds.
-        folder.remove("run.json")?;
         let Some(state) = state else {
             folder.start(config, set)?;
             return train(config, set, engine, folder, observer);

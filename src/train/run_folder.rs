@@ -78,9 +78,9 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Takes the first free folder among `runs`/dataset/`mmdd`_`tag`, `mmdd`_`tag`_2, ... Runs that start at the same
+    /// Makes the first free folder among `runs`/dataset/`mmdd`_`tag`, `mmdd`_`tag`_2, ... Runs that start at the same
     /// time get different ones.
-    pub fn create_in(runs: &Path, tag: &str, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
+    pub fn free(runs: &Path, tag: &str, config: &Config) -> Result<PathBuf, TrainError> {
         let now = time::OffsetDateTime::now_utc();
         let day = format!("{:02}{:02}_{tag}", u8::from(now.month()), now.day());
         let parent = runs.join(&config.dataset);
@@ -90,8 +90,8 @@ impl RunFolder {
         loop {
             let path = parent.join(if number == 1 { day.clone() } else { format!("{day}_{number}") });
             match std::fs::create_dir(&path) {
-                Ok(()) => return Self::create(&path, config, set),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Ok(()) => return Ok(path),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(failed(&path, e)),
             }
         }
@@ -126,17 +126,6 @@ impl RunFolder {
     /// Writes a whole file.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
         write_whole(&self.file(name), bytes)
-    }
-
-    /// Removes a file, if it is there.
-    pub fn remove(&self, name: &str) -> Result<(), TrainError> {
-        let path = self.file(name);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                Err(TrainError::File { action: "remove", path, source })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Cuts the tables back to the first `epochs` epochs; `previous` are the assignments of the last evaluation in them.

@@ -57,16 +57,20 @@ struct Header {
     course: Course,
 }
 
+/// The time as run.json has it (RFC 3339).
+pub fn now() -> String {
+    time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+}
+
 impl About {
     /// A run that begins now.
     pub fn new(config: &Config, set: &ImageSet) -> Self {
-        let now = time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339);
         About {
             config: config.to_toml(),
             device: String::new(),
             images: images_sum(set),
             layout: 0,
-            started: now.unwrap_or_default(),
+            started: now(),
             seconds: 0.0,
             resumed: 0,
         }
