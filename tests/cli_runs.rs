@@ -189,7 +189,7 @@ fn several_seeds_are_summed_up_and_compared() {
     fails(&train(&[], &["--runs", "3", "--only", "2"]), here, 2, &["--only needs --out"]);
     fails(&train(&[], &["--only", "2"]), here, 2, &["--runs N"]);
     let shown = succeeds(&["compare", "jobs", "sweep", "five"], here);
-    assert!(shown.contains("2 of 3") && shown.contains("±") && shown.contains("seed "), "{shown}");
+    assert!(shown.contains("2 of 3") && shown.contains("±") && shown.contains("settings  seed"), "{shown}");
     let shown = succeeds(&["train", "--resume", "jobs", "--device", "cpu"], here);
     assert!(shown.contains("jobs/seed_4 is finished") && shown.contains("3 of 3 runs are finished"), "{shown}");
     assert_eq!(json(&here.join("jobs/summary.json"))["mean"], summary["mean"]);
@@ -205,6 +205,8 @@ fn several_seeds_are_summed_up_and_compared() {
     let args = ["train", "--resume", "sweep", "--device", "cpu", "--set", "epochs=3"];
     fails(&args, here, 1, &["seed_5 failed", "1 of 3 runs failed (seed_5)"]);
     assert_eq!(json(&sweep.join("seed_6/run.json"))["epochs"], 3);
+    let summary = json(&sweep.join("summary.json"));
+    assert_eq!((&summary["finished"], &summary["runs"][1]["status"]), (&2.into(), &"unfinished".into()));
 }
 
 /// Runs that diverge are named, say why, and take no part in the mean.

@@ -91,7 +91,7 @@ fn train(
     }
     let (count, of) = (failed.len(), only.map_or(runs.runs, |_| 1));
     let names = failed.join(", ");
-    Err(Failure::Failed(format!("{count} of {of} runs failed ({names}); their run.json says why")))
+    Err(Failure::Failed(format!("{count} of {of} runs failed ({names}), as said above")))
 }
 
 /// Trains one of the runs from where it is, if it is not finished. One that another process trains is passed over, unless
@@ -107,8 +107,8 @@ fn one(
     let (config, path) = (runs.config(index), runs.folder(parent, index));
     say(args.quiet, format!("\nrun {} of {}, seed {}", index + 1, runs.runs, config.seed));
     let work = match configuration(&path) {
-        Ok(began) => {
-            if began.epochs == config.epochs && matches!(Outcome::read(&path)?, Outcome::Finished(..)) {
+        Ok(_) => {
+            if matches!(Outcome::read(&path, config.epochs)?, Outcome::Finished(..)) {
                 say(args.quiet, format!("{} is finished", path.display()));
                 return Ok(());
             }

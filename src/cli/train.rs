@@ -118,9 +118,8 @@ fn single(args: &Args, config: &Config, tag: &str) -> Result<(), Failure> {
 
 /// Goes on with one run.
 fn resume(args: &Args, path: &Path) -> Result<(), Failure> {
-    let began = configuration(path)?;
-    let config = with_epochs(args, began.clone())?;
-    if let (Outcome::Finished(..), true) = (Outcome::read(path)?, config == began) {
+    let config = with_epochs(args, configuration(path)?)?;
+    if let Outcome::Finished(..) = Outcome::read(path, config.epochs)? {
         let (path, epochs) = (path.display(), config.epochs);
         super::say(
             args.quiet,

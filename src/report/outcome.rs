@@ -19,13 +19,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Reads it from a run folder.
-    pub fn read(run: &Path) -> Result<Self, TrainError> {
+    /// Reads it from a run folder whose run has `epochs` epochs.
+    pub fn read(run: &Path, epochs: usize) -> Result<Self, TrainError> {
         let Some(about) = about(run)? else { return Ok(Outcome::Unfinished) };
         if let Some(reason) = about["failed"].as_str() {
             return Ok(Outcome::Failed(reason.into()));
         }
-        if !about["final"].is_object() {
+        // An end after fewer epochs is none when more are wanted.
+        if !about["final"].is_object() || about["epochs"] != epochs {
             return Ok(Outcome::Unfinished);
         }
         let seconds = about["seconds"].as_f64().unwrap_or_default();
@@ -79,14 +80,16 @@ impl Summary {
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let (config, runs) = match Runs::read(path)? {
             Some(runs) => {
-                let one = |i| Ok((runs.name(i), runs.config(i).seed, Outcome::read(&runs.folder(path, i))?));
+                let one = |i| {
+                    Ok((runs.name(i), runs.config(i).seed, Outcome::read(&runs.folder(path, i), runs.config.epochs)?))
+                };
                 let all: Result<_, TrainError> = (0..runs.runs).map(one).collect();
                 (runs.config.clone(), all?)
             }
             None => {
                 let config = configuration(path)?;
                 let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
-                let run = (name, config.seed, Outcome::read(path)?);
+                let run = (name, config.seed, Outcome::read(path, config.epochs)?);
                 (config, vec![run])
             }
         };
