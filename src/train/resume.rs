@@ -62,7 +62,7 @@ impl Resumption {
             return train(config, set, engine, folder, observer);
         };
         folder.write("config.toml", config.to_toml().as_bytes())?;
-        folder.rewind(state.snapshot.course.epoch, state.previous.clone())?;
+        folder.rewind(&state.tables, state.previous.clone())?;
         let mut about = state.about.clone();
         about.config = config.to_toml();
         about.resumed += 1;

@@ -104,11 +104,10 @@ impl Sitting {
         self.before + self.start.elapsed().as_secs_f64()
     }
 
-    /// Saves the state. The tables are made safe first, so that they never lack an epoch that it has.
+    /// Saves the state.
     fn save(&mut self, trainer: &mut Trainer, folder: &RunFolder) -> Result<(), TrainError> {
         self.about.seconds = self.seconds();
-        folder.sync()?;
-        RunState::take(self.about.clone(), trainer, folder.previous())?.save(&folder.file(STATE))?;
+        RunState::take(self.about.clone(), trainer, folder)?.save(&folder.file(STATE))?;
         self.saved = Instant::now();
         Ok(())
     }

@@ -18,8 +18,8 @@ use std::time::Duration;
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 /// Locked by the process that trains.
 const LOCK: &str = ".lock";
-/// Tables with a line for an epoch, which is named in the second column.
-const TABLES: [&str; 3] = ["train_metrics.tsv", "val_metrics.tsv", "val_scores.tsv"];
+/// Tables to which epochs append.
+pub(super) const TABLES: [&str; 3] = ["train_metrics.tsv", "val_metrics.tsv", "val_scores.tsv"];
 
 /// A folder that belongs to one run.
 #[derive(Clone, Debug)]
@@ -128,45 +128,26 @@ impl RunFolder {
         write_whole(&self.file(name), bytes)
     }
 
-    /// Cuts the tables back to the first `epochs` epochs; `previous` are the assignments of the last evaluation in them.
-    pub fn rewind(&mut self, epochs: usize, previous: Option<Vec<u32>>) -> Result<(), TrainError> {
-        self.previous = previous;
+    /// Names and contents of the tables so far.
+    pub fn tables(&self) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError> {
+        let mut tables = Vec::new();
         for name in TABLES {
             let path = self.file(name);
-            let text = match std::fs::read_to_string(&path) {
-                Ok(text) => text,
-                Err(e) if e.kind() == ErrorKind::NotFound && name == "val_scores.tsv" => continue,
+            match std::fs::read(&path) {
+                Ok(bytes) => tables.push((name, bytes)),
+                // Without labels there are no scores.
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
                 Err(source) => return Err(TrainError::File { action: "read", path, source }),
-            };
-            // Lines that a crash tore come after those of the epochs that were saved.
-            let epoch = |line: &str| line.split('\t').nth(1).and_then(|e| e.parse::<usize>().ok());
-            let kept = |line: &&str| line.ends_with('\n') && epoch(line).is_some_and(|e| e <= epochs);
-            let lines = text.split_inclusive('\n');
-            let whole: Vec<&str> = lines.clone().take(1).chain(lines.skip(1).take_while(kept)).collect();
-            if name == TABLES[0] && whole.len() != epochs + 1 {
-                let problem = format!("{} lines where the {epochs} epochs done need {}", whole.len(), epochs + 1);
-                return Err(TrainError::Damaged { path, problem });
-            }
-            let whole = whole.concat();
-            if whole.len() < text.len() {
-                self.write(name, whole.as_bytes())?;
             }
         }
-        Ok(())
+        Ok(tables)
     }
 
-    /// Makes sure that the tables are on the disk.
-    pub fn sync(&self) -> Result<(), TrainError> {
-        for name in TABLES {
-            let path = self.file(name);
-            match File::open(&path).and_then(|file| file.sync_data()) {
-                Err(e) if e.kind() != ErrorKind::NotFound => {
-                    return Err(TrainError::File { action: "write", path, source: e });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    /// Sets the tables back to `tables`, without lines of epochs that will be trained again; `previous` are the assignments
+    /// of the last evaluation.
+    pub fn rewind(&mut self, tables: &[(&'static str, Vec<u8>)], previous: Option<Vec<u32>>) -> Result<(), TrainError> {
+        self.previous = previous;
+        tables.iter().try_for_each(|(name, bytes)| self.write(name, bytes))
     }
 
     /// Assignments of the previous evaluation.

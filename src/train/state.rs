@@ -4,6 +4,7 @@ use super::checkpoint::write_whole;
 use super::config::Config;
 use super::course::{CHANGED, Course, Snapshot};
 use super::error::TrainError;
+use super::run_folder::{RunFolder, TABLES};
 use super::trainer::Trainer;
 use crate::data::ImageSet;
 use crate::tape::Engine;
@@ -48,6 +49,8 @@ pub struct RunState {
     pub snapshot: Snapshot,
     /// Assignments of the last evaluation.
     pub previous: Option<Vec<u32>>,
+    /// Names and contents of the tables of the run: those on the disk may have more lines, or fewer after a power failure.
+    pub tables: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// The metadata of the file.
@@ -78,11 +81,12 @@ impl About {
 }
 
 impl RunState {
-    /// Takes it from a trainer. `about.device` and `about.layout` are filled in.
-    pub fn take(mut about: About, trainer: &mut Trainer, previous: Option<&[u32]>) -> Result<Self, TrainError> {
+    /// Takes it from a trainer and its folder. `about.device` and `about.layout` are filled in.
+    pub fn take(mut about: About, trainer: &mut Trainer, folder: &RunFolder) -> Result<Self, TrainError> {
         about.device = identity(trainer.engine());
         about.layout = sum([trainer.layout().as_bytes()]);
-        Ok(RunState { about, snapshot: trainer.snapshot()?, previous: previous.map(<[u32]>::to_vec) })
+        let previous = folder.previous().map(<[u32]>::to_vec);
+        Ok(RunState { about, snapshot: trainer.snapshot()?, previous, tables: folder.tables()? })
     }
 
     /// Writes it so that a crash at any moment leaves the old file or the new one, whole.
@@ -93,6 +97,9 @@ impl RunState {
         let mut tensors: Vec<(String, Dtype, &[u8])> = Vec::new();
         for (arena, bytes) in &self.snapshot.arenas {
             tensors.push((format!("{arena:?}"), Dtype::U8, bytes));
+        }
+        for (name, bytes) in &self.tables {
+            tensors.push((name.to_string(), Dtype::U8, bytes));
         }
         if let Some(previous) = &self.previous {
             tensors.push((PREVIOUS.into(), Dtype::U32, bytemuck::cast_slice(previous)));
@@ -135,6 +142,13 @@ impl RunState {
             check.push(view.data());
             arenas.push((arena, view.data().to_vec()));
         }
+        let mut tables = Vec::new();
+        for name in TABLES {
+            if let Ok(view) = file.tensor(name) {
+                check.push(view.data());
+                tables.push((name, view.data().to_vec()));
+            }
+        }
         let previous = file.tensor(PREVIOUS).ok();
         check.extend(previous.as_ref().map(|view| view.data()));
         if text("crc32") != Some(&sum(check).to_string()) {
@@ -142,7 +156,7 @@ impl RunState {
         }
         let Header { about, course } = serde_json::from_str(header).map_err(|e| failed(&e))?;
         let previous = previous.map(|view| bytemuck::pod_collect_to_vec(view.data()));
-        Ok(Some(RunState { about, snapshot: Snapshot { course, arenas }, previous }))
+        Ok(Some(RunState { about, snapshot: Snapshot { course, arenas }, previous, tables }))
     }
 
     /// The trainer that goes on from here.
