@@ -7,6 +7,7 @@ use super::evaluation::Evaluation;
 use super::trainer::Epoch;
 use crate::data::ImageSet;
 use crate::metrics::{Scores, score};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -47,8 +48,9 @@ impl RunFolder {
         let failed = |source| TrainError::File { action: "create", path: path.to_path_buf(), source };
         std::fs::create_dir_all(path).map_err(failed)?;
         let files = std::fs::read_dir(path).map_err(failed)?;
-        // A run that was killed as it began leaves nothing but the lock.
-        if files.into_iter().any(|f| f.map_or(true, |f| f.file_name() != LOCK)) {
+        // A run that was killed as it began leaves these.
+        let trace = |name: &OsStr| name == LOCK || name == "config.toml.part";
+        if files.into_iter().any(|f| f.map_or(true, |f| !trace(&f.file_name()))) {
             return Err(TrainError::FolderTaken(path.to_path_buf()));
         }
         Ok(Self::at(path))
