@@ -2,7 +2,7 @@
 
 mod adapter;
 
-use proteus::cpu::CpuEngine;
+use proteus::cpu::{CpuEngine, Isa, Options};
 use proteus::data::{ImageSet, mnist5k};
 use proteus::gpu;
 use proteus::tape::Engine;
@@ -224,6 +224,14 @@ fn what_does_not_fit_is_refused_and_more_epochs_are_not() {
     fs::write(&state, &bytes).expect("written");
     // Tables come back as they were.
     fs::write(path.join("train_metrics.tsv"), "").expect("written");
+
+    // Another instruction set is noticed, and allowed.
+    let portable = Options { threads: Some(1), isa: Isa::Portable, ..Options::default() };
+    let portable = CpuEngine::with_options(portable).expect("an engine");
+    let resumption = Resumption::open(&path, config.clone(), &images(&config)).expect("it fits");
+    assert_eq!(resumption.other_device(&cpu()), None, "the number of threads does not matter");
+    assert_eq!(resumption.other_device(&portable).is_some(), Isa::detect() != Isa::Portable);
+    drop(resumption);
 
     // Two epochs more are those of a run that was to have them from the start.
     let longer = Config { epochs: 5, ..config.clone() };
