@@ -2,7 +2,8 @@
 
 use super::failure::Failure;
 use super::{table, train};
-use crate::train::{Config, evaluate_run};
+use crate::report::configuration;
+use crate::train::evaluate_run;
 use crate::warp::Module;
 use crate::{device, gpu};
 use std::io::Write;
@@ -29,11 +30,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let path = args.run.join("config.toml");
-    let text = std::fs::read_to_string(&path).map_err(|e| {
-        Failure::User(format!("{} is no run folder: cannot read {}: {e}", args.run.display(), path.display()))
-    })?;
-    let config = Config::from_toml(&text, &path.display().to_string())?;
+    let config = configuration(&args.run)?;
     if args.hard_morphology && !config.check()?.0.contains(&Module::Morpho) {
         let (run, sequence) = (args.run.display(), &config.sequence);
         return Err(Failure::User(format!("--hard-morphology: the sequence '{sequence}' of {run} has no morpho")));

@@ -1,14 +1,18 @@
 //! The command line: one file per subcommand.
 
+mod compare;
 mod devices;
 mod eval;
 mod failure;
 mod import;
+mod many;
 mod progress;
+mod session;
 mod table;
 mod train;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Cluster images with prototypes that transform themselves to fit each image.
@@ -23,6 +27,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Eval(eval::Args),
+    Compare(compare::Args),
     Import(import::Args),
     Devices(devices::Args),
 }
@@ -33,12 +38,20 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Import(args) => import::run(args),
         Command::Devices(args) => devices::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// A line for the user. A run goes on when nobody reads it any more.
+fn say(quiet: bool, line: String) {
+    if !quiet {
+        let _ = writeln!(std::io::stdout(), "{line}");
     }
 }
 

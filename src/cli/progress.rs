@@ -19,6 +19,8 @@ pub struct Display {
     images: usize,
     sequence: Sequence,
     epochs: usize,
+    /// Steps done before this sitting.
+    before: Option<usize>,
     stop: Arc<AtomicBool>,
 }
 
@@ -32,7 +34,17 @@ impl Display {
         } else {
             ProgressBar::hidden()
         };
-        Display { bar, quiet, start: Instant::now(), epoch_start: Instant::now(), images, sequence, epochs, stop }
+        Display {
+            bar,
+            quiet,
+            start: Instant::now(),
+            epoch_start: Instant::now(),
+            images,
+            sequence,
+            epochs,
+            before: None,
+            stop,
+        }
     }
 
     /// Removes the bar.
@@ -55,7 +67,8 @@ impl Observer for Display {
         self.bar.set_length(progress.steps as u64);
         self.bar.set_position(progress.step as u64);
         let per_epoch = progress.steps / self.epochs.max(1);
-        let images = progress.step as f64 / per_epoch.max(1) as f64 * self.images as f64;
+        let before = *self.before.get_or_insert(progress.step - 1);
+        let images = (progress.step - before) as f64 / per_epoch.max(1) as f64 * self.images as f64;
         let rate = images / self.start.elapsed().as_secs_f64();
         self.bar.set_message(format!(
             "epoch {}/{}  loss {:.4}  {rate:.0} images/s",

@@ -1,17 +1,13 @@
 //! `proteus train`.
 
+use super::data_folders;
 use super::failure::Failure;
-use super::progress::Display;
-use super::{data_folders, table};
-use crate::device;
-use crate::report::write_pictures;
-use crate::train::{Config, RunFolder, TrainError, preset, train};
-use crate::{data, gpu};
-use serde_json::json;
-use std::io::Write;
+use super::many;
+use super::session::{Session, Work};
+use crate::data;
+use crate::report::{Outcome, about, configuration};
+use crate::train::{Config, Resumption, RunFolder, Runs, preset};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Train prototypes on a data set
 #[derive(clap::Args)]
@@ -20,6 +16,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
   proteus train --seed 3 --set epochs=30          other values for keys of the configuration
   proteus train usps --data ~/sets                a published experiment
   proteus train my.toml --data ~/sets --out run1  a configuration of your own
+  proteus train --runs 5                          five seeds, then mean, std and least loss
+  proteus train --resume runs/mnist5k/1122_mnist5k  go on after Ctrl-C or a crash
+
+A run that was stopped goes on by --resume and ends with the result, to the bit, that it would have
+had otherwise on the same device; with --set epochs=N it goes on for more. --resume also takes the
+folder of --runs. A job of a scheduler trains one run of many with --only I and the same --out for
+all; started again, it goes on.
 
 Presets: mnist5k, and as published mnist mnist-test mnist-1k mnist-color affnist-test
   fashion-mnist usps frgc svhn megadepth instagram; add --set model=gmm for the mixture
@@ -36,113 +39,127 @@ Encoders: resnet20 resnet32 resnet44 resnet56 resnet110 for small images, resnet
 pub struct Args {
     /// Name of a preset (below), or path of a configuration in TOML
     #[arg(value_name = "PRESET | CONFIG.toml", default_value = "mnist5k")]
-    config: String,
+    pub config: String,
     /// Folder to look for data sets in, before $PROTEUS_DATA and ./datasets; may be repeated
     #[arg(long, value_name = "DIR")]
-    data: Vec<PathBuf>,
+    pub data: Vec<PathBuf>,
     /// auto (the best real GPU, else the CPU), cpu, gpu, gpu:1, or part of an adapter's name
     #[arg(long, value_name = "D", default_value = "auto")]
-    device: String,
+    pub device: String,
     /// Threads of the CPU engine [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
-    threads: Option<usize>,
+    pub threads: Option<usize>,
     /// Seed of everything random
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    seed: Option<u64>,
+    pub seed: Option<u64>,
     /// Replace a value of the configuration; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    assignments: Vec<String>,
+    pub assignments: Vec<String>,
     /// Run folder, new or empty [default: runs/<dataset>/<mmdd>_<preset>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Go on with a run that was stopped, or with the unfinished ones of --runs
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "seed", "out", "runs"])]
+    resume: Option<PathBuf>,
+    /// Train N runs with seeds from --seed on, in folders seed_S of the run folder
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    runs: Option<usize>,
+    /// Train only run I of --runs, from 1
+    #[arg(long, value_name = "I")]
+    only: Option<usize>,
     /// Write the WGSL of every kernel in use to this folder
     #[arg(long, value_name = "DIR")]
-    dump_wgsl: Option<PathBuf>,
+    pub dump_wgsl: Option<PathBuf>,
     /// Print nothing but errors
     #[arg(short, long)]
-    quiet: bool,
+    pub quiet: bool,
 }
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let (config, tag) = configuration(&args)?;
-    let sequence = config.check()?;
-    let set = load(&config, &args.data)?;
-    let spec = config.spec(&set)?;
-    let options = gpu::Options { dump_wgsl: args.dump_wgsl.clone(), ..Default::default() };
-    let (mut engine, chosen) = device::open(&args.device, args.threads, options)?;
-    if let Some(path) = &args.dump_wgsl {
-        if engine.kind() != "gpu" {
-            return Err(Failure::User(format!("--dump-wgsl is for a GPU, and the device is {chosen}")));
-        }
-        let failed = |e| Failure::User(format!("cannot create the folder {} for kernels: {e}", path.display()));
-        std::fs::create_dir_all(path).map_err(failed)?;
+    if let Some(path) = &args.resume {
+        return match Runs::read(path)? {
+            Some(runs) => many::resume(&args, path, longer(&args, runs)?, args.only),
+            None if args.only.is_some() => {
+                let path = path.display();
+                Err(Failure::User(format!("--only chooses among the runs of --runs, and {path} is a single one")))
+            }
+            None => resume(&args, path),
+        };
     }
-    let mut folder = match &args.out {
-        Some(path) => RunFolder::create(path, &config, &set)?,
-        None => RunFolder::create_in(Path::new("runs"), &tag, &config, &set)?,
-    };
-    let (c, h, w) = (set.channels, set.height, set.width);
-    say(&args, format!("device  {chosen}"));
-    say(&args, format!("data    {}: {} images, {c}x{h}x{w}, {} classes", set.name, set.len(), set.classes));
-    let model = spec.model.title();
-    say(&args, format!("model   {model}, {} prototypes, {sequence}, {}", config.clusters, config.encoder));
-    say(&args, format!("run     {}", folder.path().display()));
-
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    let handler = ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::Relaxed) {
-            // Asked twice: the user does not want to wait for the step. Checkpoints are always whole.
-            std::process::exit(130);
+    let (config, tag) = configuration_of(&args)?;
+    config.check()?;
+    let Some(runs) = args.runs else {
+        if args.only.is_some() {
+            return Err(Failure::User("--only I chooses one of the runs of --runs N, which is missing".into()));
         }
-    });
-    handler.map_err(|e| Failure::Failed(format!("cannot listen for Ctrl-C: {e}")))?;
-
-    let started = time::OffsetDateTime::now_utc();
-    let mut display = Display::new(args.quiet, set.len(), config.epochs, sequence, stop);
-    let trained = train(&config, &set, engine.as_mut(), &mut folder, &mut display);
-    display.finish();
-    let finished = match trained {
-        Err(error @ TrainError::Stopped { .. }) => {
-            let path = folder.path().display();
-            return Err(Failure::Stopped(format!("{error}; the weights are in {path} (proteus eval {path})")));
-        }
-        other => other?,
+        return single(&args, &config, &tag);
     };
-    let trained_images = (config.epochs * set.len()) as f64;
-    let about = json!({
-        "proteus": env!("CARGO_PKG_VERSION"),
-        "device": engine.device(),
-        "chosen": chosen,
-        "engine": engine.kind(),
-        "preset": tag,
-        "seed": config.seed,
-        "started": started.format(&time::format_description::well_known::Rfc3339).unwrap_or_default(),
-        "seconds": finished.seconds,
-        "images_per_s": trained_images / finished.seconds,
-        "peak_bytes": finished.peak_memory,
-        "final": table::json(&finished.evaluation),
-    });
-    folder.write("run.json", format!("{about:#}\n").as_bytes())?;
-    write_pictures(&folder, &finished, &set)?;
-    let (seconds, rate) = (finished.seconds, trained_images / finished.seconds);
-    say(&args, table::text(&finished.evaluation));
-    say(&args, format!("  time   {seconds:.0} s ({rate:.0} images/s)   memory {} MiB", finished.peak_memory >> 20));
-    let pictures = ["prototypes.png", "aligned.png"].map(|name| folder.file(name).display().to_string());
-    say(&args, format!("Look at {}", pictures.join(" and ")));
-    Ok(())
+    let runs = Runs::new(runs, &tag, config)?;
+    match (&args.out, args.only) {
+        (None, Some(_)) => {
+            Err(Failure::User("--only needs --out DIR, the folder that the jobs of all runs share".into()))
+        }
+        (out, only) => many::begin(&args, out.as_deref(), runs, only),
+    }
 }
 
-/// A line for the user. A run goes on when nobody reads it any more.
-fn say(args: &Args, line: String) {
-    if !args.quiet {
-        let _ = writeln!(std::io::stdout(), "{line}");
+/// Trains one run from its beginning.
+fn single(args: &Args, config: &Config, tag: &str) -> Result<(), Failure> {
+    let set = load(config, &args.data)?;
+    config.spec(&set)?;
+    let mut session = Session::open(args)?;
+    let path = match &args.out {
+        Some(path) => path.clone(),
+        None => RunFolder::free(Path::new("runs"), tag, config)?,
+    };
+    let folder = RunFolder::create(&path, config, &set)?;
+    session.train(config, &set, tag, Work::New(folder))
+}
+
+/// Goes on with one run.
+fn resume(args: &Args, path: &Path) -> Result<(), Failure> {
+    let config = with_epochs(args, configuration(path)?)?;
+    if let Outcome::Finished(..) = Outcome::read(path, config.epochs)? {
+        let (path, epochs) = (path.display(), config.epochs);
+        super::say(
+            args.quiet,
+            format!("{path} is finished: {epochs} epochs are done. --set epochs=N with a larger N trains it further"),
+        );
+        return Ok(());
     }
+    let set = load(&config, &args.data)?;
+    let resumption = Resumption::open(path, config.clone(), &set)?;
+    let tag = about(path)?.and_then(|about| about["preset"].as_str().map(str::to_string)).unwrap_or_default();
+    Session::open(args)?.train(&config, &set, &tag, Work::Old(Box::new(resumption)))
+}
+
+/// The runs of a parent with the epochs that `--set` asks for.
+fn longer(args: &Args, runs: Runs) -> Result<Runs, Failure> {
+    let config = with_epochs(args, runs.config.clone())?;
+    if config.epochs < runs.config.epochs {
+        let (asked, epochs) = (config.epochs, runs.config.epochs);
+        return Err(Failure::User(format!(
+            "--set epochs={asked} with --resume: these runs can only have more than {epochs}"
+        )));
+    }
+    Ok(Runs { config, ..runs })
+}
+
+/// The configuration of a run that began, with the epochs that `--set` asks for.
+fn with_epochs(args: &Args, config: Config) -> Result<Config, Failure> {
+    let keys = args.assignments.iter().filter_map(|a| a.split_once('=')).map(|(key, _)| key.trim());
+    if let Some(key) = keys.into_iter().find(|key| *key != "epochs") {
+        let problem = "a run goes on with the configuration it began with; only epochs can be changed";
+        return Err(Failure::User(format!("--set {key} with --resume: {problem}")));
+    }
+    let config = config.set(&args.assignments)?;
+    config.check()?;
+    Ok(config)
 }
 
 /// The configuration and its name.
-fn configuration(args: &Args) -> Result<(Config, String), Failure> {
+fn configuration_of(args: &Args) -> Result<(Config, String), Failure> {
     let path = Path::new(&args.config);
     let (config, tag) = if path.extension().is_some_and(|e| e == "toml") {
         let text = std::fs::read_to_string(path)

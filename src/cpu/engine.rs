@@ -79,11 +79,14 @@ impl CpuEngine {
 
 impl Engine for CpuEngine {
     fn device(&self) -> String {
-        let isa = match self.options.isa {
-            Isa::Portable => "portable",
-            Isa::Avx2 => "AVX2",
-        };
-        format!("cpu ({} threads, {isa})", self.pool.current_num_threads())
+        format!("cpu ({} threads, {})", self.pool.current_num_threads(), self.driver())
+    }
+
+    fn driver(&self) -> String {
+        match self.options.isa {
+            Isa::Portable => "portable".into(),
+            Isa::Avx2 => "AVX2".into(),
+        }
     }
 
     fn kind(&self) -> &'static str {

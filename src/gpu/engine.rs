@@ -250,6 +250,10 @@ impl Engine for GpuEngine {
         self.gpu.name.clone()
     }
 
+    fn driver(&self) -> String {
+        self.adapter.driver.clone()
+    }
+
     fn kind(&self) -> &'static str {
         "gpu"
     }

@@ -93,6 +93,11 @@ pub trait Engine {
     /// Name of the device as users see it.
     fn device(&self) -> String;
 
+    /// What runs on the device and decides about bits: the driver with its version, or the instruction set.
+    fn driver(&self) -> String {
+        String::new()
+    }
+
     /// `"cpu"` or `"gpu"`.
     fn kind(&self) -> &'static str;
 

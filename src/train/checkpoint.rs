@@ -139,8 +139,13 @@ fn parts(tensor: &Persistent, k: usize) -> Vec<Part> {
 
 /// Writes a file so that a crash at any moment leaves the old one or the new one, whole.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    write_beside(path, "", bytes)
+}
+
+/// [`write_whole`] for a file that several processes may write at once, each as another `job`.
+pub(super) fn write_beside(path: &Path, job: &str, bytes: &[u8]) -> Result<(), TrainError> {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
+    beside.push(if job.is_empty() { ".part".into() } else { format!(".{job}.part") });
     let beside = std::path::PathBuf::from(beside);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&beside)?;

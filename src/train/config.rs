@@ -238,6 +238,14 @@ impl Config {
         toml::to_string(self).expect("plain values are always TOML")
     }
 
+    /// The first key besides `epochs` in which `other` differs, with both values.
+    pub fn difference(&self, other: &Self) -> Option<(String, String, String)> {
+        let [mine, theirs] = [self, other].map(|c| toml::Table::try_from(c).expect("plain values are always TOML"));
+        let differs = |(key, value): &(&String, &toml::Value)| *key != "epochs" && theirs.get(*key) != Some(value);
+        let (key, value) = mine.iter().find(differs)?;
+        Some((key.clone(), value.to_string(), theirs.get(key).map_or(String::new(), toml::Value::to_string)))
+    }
+
     /// Checks every value by itself and against the others.
     pub fn check(&self) -> Result<Sequence, ConfigError> {
         let wrong = |key: &'static str, value: &dyn std::fmt::Debug, problem: &str| {

@@ -3,12 +3,13 @@
 use crate::tape::{Arena, Engine, EngineError, PersistentId, Store};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
 
 /// Standard deviation of the noise on a restarted prototype.
 const NOISE: f64 = 1e-4;
 
 /// Which clusters restarted, and from which one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     /// The restarted clusters.
     pub restarted: Vec<usize>,

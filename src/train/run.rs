@@ -7,6 +7,7 @@ use super::evaluation::Evaluation;
 use super::reassign::Restart;
 use super::run_folder::RunFolder;
 use super::schedule;
+use super::state::{About, RunState, STATE};
 use super::trainer::Trainer;
 use crate::data::ImageSet;
 use crate::tape::Engine;
@@ -62,11 +63,15 @@ pub struct Finished {
     pub aligned: Vec<f32>,
     /// Most bytes of device memory.
     pub peak_memory: usize,
-    /// Seconds of training and evaluation.
+    /// Seconds of training and evaluation, in all sittings.
     pub seconds: f64,
+    /// When the run began.
+    pub started: String,
+    /// How often it was resumed.
+    pub resumed: usize,
 }
 
-/// Trains by `config` on `set` and writes tables and weights into `folder`.
+/// Trains by `config` on `set` and writes tables, weights and state into `folder`.
 pub fn train(
     config: &Config,
     set: &ImageSet,
@@ -74,29 +79,83 @@ pub fn train(
     folder: &mut RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Finished, TrainError> {
-    let start = Instant::now();
-    let mut trainer = Trainer::new(config.clone(), set, engine)?;
+    let sitting = Sitting::new(About::new(config, set));
+    let trainer = Trainer::new(config.clone(), set, engine)?;
+    go_on(trainer, config, set, folder, observer, sitting)
+}
+
+/// One stretch of a run, from its beginning or from where it was resumed.
+pub(super) struct Sitting {
+    about: About,
+    /// Seconds of earlier ones.
+    before: f64,
+    start: Instant,
+    saved: Instant,
+}
+
+impl Sitting {
+    /// One that starts now.
+    pub(super) fn new(about: About) -> Self {
+        let now = Instant::now();
+        Sitting { before: about.seconds, about, start: now, saved: now }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64()
+    }
+
+    /// Saves the state.
+    fn save(&mut self, trainer: &mut Trainer, folder: &RunFolder) -> Result<(), TrainError> {
+        self.about.seconds = self.seconds();
+        RunState::take(self.about.clone(), trainer, folder)?.save(&folder.file(STATE))?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}
+
+/// Trains from where `trainer` is to the end.
+pub(super) fn go_on(
+    mut trainer: Trainer,
+    config: &Config,
+    set: &ImageSet,
+    folder: &mut RunFolder,
+    observer: &mut dyn Observer,
+    mut sitting: Sitting,
+) -> Result<Finished, TrainError> {
     let per_epoch = trainer.steps();
     let weights = folder.file(WEIGHTS);
+    let first = trainer.epochs_done() + 1;
     let mut last = None;
-    for number in 1..=config.epochs {
+    for number in first..=config.epochs {
         let active = schedule::active(config, number - 1);
-        if number == 1 || active != schedule::active(config, number - 2) {
+        if number == first || active != schedule::active(config, number - 2) {
             observer.stage(number, active);
         }
-        let epoch_start = Instant::now();
-        let mut report = |done: usize, loss: f32| {
-            let step = (number - 1) * per_epoch + done;
-            let steps = config.epochs * per_epoch;
-            observer.progress(Progress { step, steps, epoch: number, epochs: config.epochs, loss })
-        };
-        let trained = trainer.train_epoch(&mut report)?;
-        let Some(epoch) = trained else {
-            trainer.save(&weights)?;
-            return Err(TrainError::Stopped { epochs: number - 1, of: config.epochs });
+        let epoch = loop {
+            let mut stop = false;
+            let saved = sitting.saved;
+            let mut report = |done: usize, loss: f32| {
+                let step = (number - 1) * per_epoch + done;
+                let steps = config.epochs * per_epoch;
+                let progress = Progress { step, steps, epoch: number, epochs: config.epochs, loss };
+                stop = observer.progress(progress).is_break();
+                if stop || saved.elapsed() >= folder.save_every {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            };
+            if let Some(epoch) = trainer.train_epoch(&mut report)? {
+                break epoch;
+            }
+            sitting.save(&mut trainer, folder)?;
+            if stop {
+                trainer.save(&weights)?;
+                return Err(TrainError::Stopped { epochs: number - 1, of: config.epochs });
+            }
         };
         let at = [number * per_epoch, number, per_epoch];
-        folder.trained(at, epoch_start.elapsed().as_secs_f64() / set.len() as f64, &epoch)?;
+        folder.trained(at, epoch.seconds / set.len() as f64, &epoch)?;
         for (_, restart) in &epoch.restarts {
             observer.restarted(number, restart);
         }
@@ -104,6 +163,7 @@ pub fn train(
         if number % config.eval_interval == 0 || number == config.epochs {
             let evaluation = trainer.evaluate()?;
             folder.evaluated(at, &evaluation, config.clusters)?;
+            sitting.save(&mut trainer, folder)?;
             trainer.save(&weights)?;
             last = Some(evaluation);
         }
@@ -111,10 +171,15 @@ pub fn train(
     }
     let evaluation = match last {
         Some(evaluation) => evaluation,
-        None => trainer.evaluate()?,
+        None => {
+            // Stopped after the last state and before the weights.
+            let evaluation = trainer.evaluate()?;
+            trainer.save(&weights)?;
+            evaluation
+        }
     };
     folder.finished(&evaluation, set)?;
-    finish(&mut trainer, evaluation, config, start)
+    finish(&mut trainer, evaluation, config, &sitting)
 }
 
 /// Loads a run's weights and compares `set` with its prototypes, on demand with the hard limits of morphology.
@@ -139,7 +204,7 @@ fn finish(
     trainer: &mut Trainer,
     evaluation: Evaluation,
     config: &Config,
-    start: Instant,
+    sitting: &Sitting,
 ) -> Result<Finished, TrainError> {
     let mut shown = Vec::new();
     for k in 0..config.clusters as u32 {
@@ -154,6 +219,7 @@ fn finish(
     let chosen: Vec<u32> = shown.iter().flatten().map(|&i| evaluation.assignments[i]).collect();
     let aligned = trainer.align(&images, &chosen)?;
     let prototypes = trainer.prototypes()?;
-    let (peak_memory, seconds) = (trainer.peak_memory(), start.elapsed().as_secs_f64());
-    Ok(Finished { evaluation, prototypes, shown, aligned, peak_memory, seconds })
+    let (peak_memory, seconds) = (trainer.peak_memory(), sitting.seconds());
+    let (started, resumed) = (sitting.about.started.clone(), sitting.about.resumed);
+    Ok(Finished { evaluation, prototypes, shown, aligned, peak_memory, seconds, started, resumed })
 }

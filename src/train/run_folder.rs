@@ -7,10 +7,20 @@ use super::evaluation::Evaluation;
 use super::trainer::Epoch;
 use crate::data::ImageSet;
 use crate::metrics::{Scores, score};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Least time between two states that are saved besides those at evaluations.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+/// Locked by the process that trains.
+const LOCK: &str = ".lock";
+/// Tables to which epochs append.
+pub(super) const TABLES: [&str; 3] = ["train_metrics.tsv", "val_metrics.tsv", "val_scores.tsv"];
 
 /// A folder that belongs to one run.
 #[derive(Clone, Debug)]
@@ -18,28 +28,61 @@ pub struct RunFolder {
     path: PathBuf,
     /// Assignments of the previous evaluation, for `nmi_diff`.
     previous: Option<Vec<u32>>,
+    /// Least time between two states that are saved besides those at evaluations.
+    pub save_every: Duration,
+    /// Held as long as the folder is written.
+    lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
     /// Takes the folder `path`, which must be new or empty.
     pub fn create(path: &Path, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
-        Self::bare(path)?;
-        Self::start(path, config, set)
+        let mut folder = Self::bare(path)?;
+        folder.take()?;
+        folder.start(config, set)?;
+        Ok(folder)
     }
 
     /// Takes the folder `path`, which must be new or empty, and writes nothing into it.
     pub fn bare(path: &Path) -> Result<Self, TrainError> {
         let failed = |source| TrainError::File { action: "create", path: path.to_path_buf(), source };
         std::fs::create_dir_all(path).map_err(failed)?;
-        if std::fs::read_dir(path).map_err(failed)?.next().is_some() {
+        let files = std::fs::read_dir(path).map_err(failed)?;
+        // A run that was killed as it began leaves these.
+        let trace = |name: &OsStr| name == LOCK || name == "config.toml.part";
+        if files.into_iter().any(|f| f.map_or(true, |f| !trace(&f.file_name()))) {
             return Err(TrainError::FolderTaken(path.to_path_buf()));
         }
-        Ok(RunFolder { path: path.to_path_buf(), previous: None })
+        Ok(Self::at(path))
     }
 
-    /// Takes the first free folder among `runs`/dataset/`mmdd`_`tag`, `mmdd`_`tag`_2, ... Runs that start at the same
+    /// Takes the folder of a run that began, unless another process has it.
+    pub fn reopen(path: &Path) -> Result<Self, TrainError> {
+        let mut folder = Self::at(path);
+        folder.take()?;
+        Ok(folder)
+    }
+
+    fn at(path: &Path) -> Self {
+        RunFolder { path: path.to_path_buf(), previous: None, save_every: SAVE_EVERY, lock: None }
+    }
+
+    /// Keeps other processes out until it is dropped.
+    fn take(&mut self) -> Result<(), TrainError> {
+        let path = self.file(LOCK);
+        let failed = |source| TrainError::File { action: "write", path: path.clone(), source };
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(TrainError::Busy(self.path.clone())),
+            // Not every file system has locks.
+            Ok(()) | Err(TryLockError::Error(_)) => self.lock = Some(Arc::new(file)),
+        }
+        Ok(())
+    }
+
+    /// Makes the first free folder among `runs`/dataset/`mmdd`_`tag`, `mmdd`_`tag`_2, ... Runs that start at the same
     /// time get different ones.
-    pub fn create_in(runs: &Path, tag: &str, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
+    pub fn free(runs: &Path, tag: &str, config: &Config) -> Result<PathBuf, TrainError> {
         let now = time::OffsetDateTime::now_utc();
         let day = format!("{:02}{:02}_{tag}", u8::from(now.month()), now.day());
         let parent = runs.join(&config.dataset);
@@ -49,28 +92,27 @@ impl RunFolder {
         loop {
             let path = parent.join(if number == 1 { day.clone() } else { format!("{day}_{number}") });
             match std::fs::create_dir(&path) {
-                Ok(()) => return Self::start(&path, config, set),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Ok(()) => return Ok(path),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(failed(&path, e)),
             }
         }
     }
 
     /// Writes the configuration and the headings of the tables.
-    fn start(path: &Path, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
-        let folder = RunFolder { path: path.to_path_buf(), previous: None };
-        folder.write("config.toml", config.to_toml().as_bytes())?;
+    pub fn start(&self, config: &Config, set: &ImageSet) -> Result<(), TrainError> {
+        self.write("config.toml", config.to_toml().as_bytes())?;
         let shares: String = (0..config.clusters).fold(String::new(), |mut s, k| {
             let _ = write!(s, "\tprop_clus{k}");
             s
         });
-        folder.write("train_metrics.tsv", format!("iteration\tepoch\tbatch\ttime/img\tloss{shares}\n").as_bytes())?;
-        folder.write("val_metrics.tsv", b"iteration\tepoch\tbatch\tloss_val\n")?;
+        self.write("train_metrics.tsv", format!("iteration\tepoch\tbatch\ttime/img\tloss{shares}\n").as_bytes())?;
+        self.write("val_metrics.tsv", b"iteration\tepoch\tbatch\tloss_val\n")?;
         if set.labels.is_some() {
             let names = score_names(set.classes);
-            folder.write("val_scores.tsv", format!("iteration\tepoch\tbatch\t{names}\n").as_bytes())?;
+            self.write("val_scores.tsv", format!("iteration\tepoch\tbatch\t{names}\n").as_bytes())?;
         }
-        Ok(folder)
+        Ok(())
     }
 
     /// Where it is.
@@ -86,6 +128,33 @@ impl RunFolder {
     /// Writes a whole file.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
         write_whole(&self.file(name), bytes)
+    }
+
+    /// Names and contents of the tables so far.
+    pub fn tables(&self) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError> {
+        let mut tables = Vec::new();
+        for name in TABLES {
+            let path = self.file(name);
+            match std::fs::read(&path) {
+                Ok(bytes) => tables.push((name, bytes)),
+                // Without labels there are no scores.
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(source) => return Err(TrainError::File { action: "read", path, source }),
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Sets the tables back to `tables`, without lines of epochs that will be trained again; `previous` are the assignments
+    /// of the last evaluation.
+    pub fn rewind(&mut self, tables: &[(&'static str, Vec<u8>)], previous: Option<Vec<u32>>) -> Result<(), TrainError> {
+        self.previous = previous;
+        tables.iter().try_for_each(|(name, bytes)| self.write(name, bytes))
+    }
+
+    /// Assignments of the previous evaluation.
+    pub fn previous(&self) -> Option<&[u32]> {
+        self.previous.as_deref()
     }
 
     /// A line of train_metrics.tsv.
@@ -148,7 +217,7 @@ impl RunFolder {
         let path = self.file(name);
         let open = || -> std::io::Result<()> {
             let mut file: File = OpenOptions::new().append(true).create(true).open(&path)?;
-            writeln!(file, "{line}")
+            file.write_all(format!("{line}\n").as_bytes())
         };
         open().map_err(|source| TrainError::File { action: "write", path: path.clone(), source })
     }

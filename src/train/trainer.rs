@@ -2,7 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::Config;
-use super::course::{Course, Snapshot, Stream, random};
+use super::course::{CHANGED, Course, Snapshot, Stream, random};
 use super::diagnosis::first_not_finite;
 use super::error::TrainError;
 use super::evaluation::Evaluation;
@@ -14,7 +14,6 @@ use crate::data::ImageSet;
 use crate::model::Model;
 use crate::nn::Mode;
 use crate::tape::{Engine, EngineError, KernelTime, PlanId, Store};
-use rand::seq::SliceRandom;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -43,6 +42,8 @@ pub struct Epoch {
     pub shares: Vec<f64>,
     /// Restarts and the step (from 1) after which they happened.
     pub restarts: Vec<(usize, Restart)>,
+    /// Seconds of its steps.
+    pub seconds: f64,
 }
 
 /// A model in training on an engine.
@@ -56,6 +57,7 @@ pub struct Trainer<'a> {
     branches: Vec<Branch>,
     plans: Option<Plans>,
     course: Course,
+    layout: String,
     peak: usize,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Trainer<'a> {
         let groups = model.groups(model.spec().sequence.0.len()).len();
         let ledger = Ledger::new(&mut store, set, &config, groups);
         let branches = model.per_prototype().into_iter().map(|id| Branch::new(&mut store, id)).collect();
+        let layout = layout(&store);
         engine.allocate(&store)?;
         engine.write(store[ledger.images].arena, 0, &set.pixels)?;
         let peak = engine.memory();
@@ -81,6 +84,7 @@ impl<'a> Trainer<'a> {
             ledger,
             branches,
             plans: None,
+            layout,
             peak,
         })
     }
@@ -114,6 +118,41 @@ impl<'a> Trainer<'a> {
         self.plans = None;
     }
 
+    /// A model in the middle of its training. `fits` hears the layout of its tensors before anything is written.
+    pub fn resumed(
+        config: Config,
+        set: &'a ImageSet,
+        engine: &'a mut dyn Engine,
+        snapshot: Snapshot,
+        fits: impl FnOnce(&str) -> Result<(), TrainError>,
+    ) -> Result<Self, TrainError> {
+        let mut trainer = Self::allocated(config, set, engine)?;
+        fits(&trainer.layout)?;
+        trainer.model.write_constants(&trainer.store, trainer.engine)?;
+        snapshot.restore(&mut trainer.course, trainer.engine)?;
+        Ok(trainer)
+    }
+
+    /// Everything that [`Self::resumed`] needs to go on.
+    pub fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
+        Ok(Snapshot::take(&self.course, &self.store, self.engine)?)
+    }
+
+    /// Where each tensor of a snapshot is, one a line.
+    pub fn layout(&self) -> &str {
+        &self.layout
+    }
+
+    /// The engine in use.
+    pub fn engine(&self) -> &dyn Engine {
+        self.engine
+    }
+
+    /// Whole epochs done.
+    pub fn epochs_done(&self) -> usize {
+        self.course.epoch
+    }
+
     /// Writes the weights to a file.
     pub fn save(&mut self, path: &Path) -> Result<(), TrainError> {
         let checkpoint = Checkpoint { epoch: self.course.epoch, active: self.course.active };
@@ -145,13 +184,13 @@ impl<'a> Trainer<'a> {
         Ok(self.engine.read_f32(&self.store[self.model.prototypes()])?)
     }
 
-    /// Trains for one epoch. `report` hears the number of steps done and the last loss every few steps; if it breaks,
-    /// the epoch ends there and `None` is returned.
+    /// Trains to the end of the epoch under way. `report` hears the number of steps done and the last loss every few
+    /// steps; if it breaks, `None` is returned, and the next call goes on from there.
     pub fn train_epoch(
         &mut self,
         report: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
     ) -> Result<Option<Epoch>, TrainError> {
-        let before = Snapshot::take(&self.course, &self.store, self.engine)?;
+        let before = self.snapshot()?;
         match self.train_steps(self.steps(), report) {
             Err(TrainError::Diverged { loss, step, epoch, lr, .. }) => {
                 // Later steps have spread it over all parameters: up to the last good one everything is done again.
@@ -159,10 +198,6 @@ impl<'a> Trainer<'a> {
                 self.train_steps(step - 1, &mut |_, _| ControlFlow::Continue(()))?;
                 let place = self.first_not_finite(step - 1, Mode::Train)?;
                 Err(TrainError::Diverged { loss, step, epoch, lr, place })
-            }
-            Ok(Some(epoch)) => {
-                self.course.epoch += 1;
-                Ok(Some(epoch))
             }
             other => other,
         }
@@ -178,28 +213,28 @@ impl<'a> Trainer<'a> {
         first_not_finite(self.model.as_ref(), &self.store, self.engine, &self.ledger, pass)
     }
 
-    /// The first `total` steps of an epoch.
+    /// Goes on to step `total` of the epoch, and closes it if that is its last.
     fn train_steps(
         &mut self,
         total: usize,
         report: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
     ) -> Result<Option<Epoch>, TrainError> {
+        let mut last_look = Instant::now();
         self.course.active = schedule::active(&self.config, self.course.epoch);
         let plans = self.prepare(self.course.active)?;
-        let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
-        order.shuffle(&mut self.course.order);
-        self.restart_clock(&order)?;
+        let groups = self.model.groups(plans.active).len();
+        let (order, after) = self.course.shuffled(self.set.len());
+        self.write_order(&order, self.course.part.step)?;
         let lr = schedule::learning_rate(&self.config, self.course.epoch);
-        self.write_schedule(lr, self.model.groups(plans.active).len())?;
+        self.write_schedule(lr, groups)?;
+        let mut losses = Vec::new();
+        self.read_losses(&mut losses, self.course.part.step, lr)?;
 
         let full = self.set.len() / self.config.batch_size;
         // Steps between two looks at the losses: as many as take a tenth of a second.
         let mut burst = 1;
-        let mut epoch =
-            Epoch { losses: Vec::new(), loss: 0.0, shares: vec![0.0; self.config.clusters], restarts: Vec::new() };
-        let mut won = vec![0u32; self.config.clusters];
-        let mut done = 0;
-        while done < total {
+        while self.course.part.step < total {
+            let done = self.course.part.step;
             let until_check = self.config.check_cluster_interval - self.course.since_check;
             let (plan, count) = match plans.train_last {
                 Some(last) if done >= full => (last, 1),
@@ -207,32 +242,39 @@ impl<'a> Trainer<'a> {
             };
             let start = Instant::now();
             self.engine.run(plan, count)?;
-            self.read_losses(&mut epoch.losses, done + count, lr)?;
+            self.read_losses(&mut losses, done + count, lr)?;
             burst = if start.elapsed() < LOOK { 2 * count } else { (count / 2).max(1) };
-            done += count;
+            let done = done + count;
+            self.course.part.step = done;
             self.course.since_check += count;
             if self.course.since_check >= self.config.check_cluster_interval {
                 self.course.since_check = 0;
-                let restart = self.check_clusters(&mut won)?;
-                epoch.restarts.extend(restart.map(|r| (done, r)));
+                let restart = self.check_clusters()?;
+                self.course.part.restarts.extend(restart.map(|r| (done, r)));
             }
-            if report(done, epoch.losses[done - 1]).is_break() {
+            self.course.part.seconds += last_look.elapsed().as_secs_f64();
+            last_look = Instant::now();
+            if report(done, losses[done - 1]).is_break() {
                 return Ok(None);
             }
         }
-        self.count_won(&mut won)?;
+        if total < self.steps() {
+            return Ok(None);
+        }
+        self.count_won()?;
+        let part = self.course.end_epoch(total, groups, after);
         let images: f64 = self.set.len() as f64;
         let weight = |step: usize| (self.set.len() - step * self.config.batch_size).min(self.config.batch_size) as f64;
-        epoch.loss = epoch.losses.iter().enumerate().map(|(s, &l)| f64::from(l) * weight(s)).sum::<f64>() / images;
-        epoch.shares = won.iter().map(|&w| f64::from(w) / images).collect();
-        Ok(Some(epoch))
+        let loss = losses.iter().enumerate().map(|(s, &l)| f64::from(l) * weight(s)).sum::<f64>() / images;
+        let shares = part.won.iter().map(|&w| f64::from(w) / images).collect();
+        Ok(Some(Epoch { losses, loss, shares, restarts: part.restarts, seconds: part.seconds }))
     }
 
     /// Compares every image with the prototypes, in evaluation mode.
     pub fn evaluate(&mut self) -> Result<Evaluation, TrainError> {
         let plans = self.prepare(self.course.active)?;
         let order: Vec<u32> = (0..self.set.len() as u32).collect();
-        self.restart_clock(&order)?;
+        self.write_order(&order, 0)?;
         self.engine.run(plans.evaluate, self.set.len() / self.config.batch_size)?;
         if let Some(last) = plans.evaluate_last {
             self.engine.run(last, 1)?;
@@ -266,7 +308,7 @@ impl<'a> Trainer<'a> {
         let batch = self.store[self.ledger.chosen].shape.len();
         let mut aligned = Vec::new();
         for (images, chosen) in images.chunks(batch).zip(chosen.chunks(batch)) {
-            self.restart_clock(images)?;
+            self.write_order(images, 0)?;
             self.engine.write_u32(&self.store[self.ledger.chosen], chosen)?;
             self.engine.run(plan, 1)?;
             let pixels: Vec<f32> = bytemuck::pod_collect_to_vec(&self.engine.read_output(plan, 0)?);
@@ -306,9 +348,11 @@ impl<'a> Trainer<'a> {
         Ok(plans)
     }
 
-    fn restart_clock(&mut self, order: &[u32]) -> Result<(), EngineError> {
+    /// Sets the order of the images, `step` steps of which are done.
+    fn write_order(&mut self, order: &[u32], step: usize) -> Result<(), EngineError> {
         self.engine.write_u32(&self.store[self.ledger.order], order)?;
-        self.engine.write_u32(&self.store[self.ledger.clock], &[0, 0])
+        let first = (step * self.config.batch_size).min(order.len());
+        self.engine.write_u32(&self.store[self.ledger.clock], &[first as u32, step as u32])
     }
 
     fn write_schedule(&mut self, lr: f64, groups: usize) -> Result<(), EngineError> {
@@ -316,9 +360,9 @@ impl<'a> Trainer<'a> {
         let columns = self.course.taken.len();
         let mut rows = vec![0.0f32; tensor.shape.len()];
         for step in 0..self.set.len().div_ceil(self.config.batch_size) {
-            for (group, taken) in self.course.taken.iter_mut().enumerate().take(groups) {
-                *taken += 1;
-                rows[2 * (step * columns + group)..][..2].copy_from_slice(&schedule::adam_row(lr, *taken));
+            for (group, taken) in self.course.taken.iter().enumerate().take(groups) {
+                let row = schedule::adam_row(lr, taken + step as u64 + 1);
+                rows[2 * (step * columns + group)..][..2].copy_from_slice(&row);
             }
         }
         self.engine.write_f32(tensor, &rows)
@@ -327,6 +371,9 @@ impl<'a> Trainer<'a> {
     /// Adds the losses of the steps up to `done` to those known.
     fn read_losses(&mut self, losses: &mut Vec<f32>, done: usize, lr: f64) -> Result<(), TrainError> {
         let (history, known) = (&self.store[self.ledger.history], losses.len());
+        if done == known {
+            return Ok(());
+        }
         let bytes = self.engine.read(history.arena, 4 * (history.offset + known), 4 * (done - known))?;
         losses.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes));
         match losses[known..].iter().position(|l| !l.is_finite()) {
@@ -339,18 +386,19 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Adds what was won since the last call to `won`.
-    fn count_won(&mut self, won: &mut [u32]) -> Result<Vec<u32>, EngineError> {
+    /// Adds what was won since the last call to what was won in the epoch.
+    fn count_won(&mut self) -> Result<Vec<u32>, EngineError> {
         let counts = self.engine.read_u32(&self.store[self.ledger.counts])?;
-        for ((won, &now), before) in won.iter_mut().zip(&counts).zip(&mut self.course.counted) {
+        let course = &mut self.course;
+        for ((won, &now), before) in course.part.won.iter_mut().zip(&counts).zip(&mut course.counted) {
             *won += now - *before;
             *before = now;
         }
         Ok(counts)
     }
 
-    fn check_clusters(&mut self, won: &mut [u32]) -> Result<Option<Restart>, EngineError> {
-        let counts = self.count_won(won)?;
+    fn check_clusters(&mut self) -> Result<Option<Restart>, EngineError> {
+        let counts = self.count_won()?;
         self.course.counted.fill(0);
         self.engine.write_u32(&self.store[self.ledger.counts], &self.course.counted)?;
         let restart = reassign::decide(&counts, self.config.empty_cluster_threshold);
@@ -359,4 +407,10 @@ impl<'a> Trainer<'a> {
         }
         Ok(restart)
     }
+}
+
+/// Name, shape and place of everything that a snapshot holds.
+fn layout(store: &Store) -> String {
+    let held = store.iter().filter(|(_, t)| CHANGED.contains(&t.arena));
+    held.map(|(_, t)| format!("{} {:?} {:?} {}\n", t.name, t.shape.0, t.arena, t.offset)).collect()
 }

@@ -1,0 +1,181 @@
+//! A device on which runs are trained one after the other, stopped by Ctrl-C.
+
+use super::failure::Failure;
+use super::progress::Display;
+use super::train::Args;
+use super::{say, table};
+use crate::data::ImageSet;
+use crate::report::write_pictures;
+use crate::tape::Engine;
+use crate::train::{Config, Finished, Resumption, RunFolder, TrainError, train};
+use crate::{device, gpu};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A run to train.
+pub enum Work {
+    /// From the beginning.
+    New(RunFolder),
+    /// From where it was left.
+    Old(Box<Resumption>),
+}
+
+impl Work {
+    fn folder(&mut self) -> &mut RunFolder {
+        match self {
+            Work::New(folder) => folder,
+            Work::Old(resumption) => resumption.folder(),
+        }
+    }
+}
+
+/// An open device.
+pub struct Session<'a> {
+    args: &'a Args,
+    engine: Box<dyn Engine>,
+    chosen: String,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Session<'a> {
+    /// Opens the device and listens for Ctrl-C.
+    pub fn open(args: &'a Args) -> Result<Self, Failure> {
+        let (engine, chosen) = open(args)?;
+        if let Some(path) = &args.dump_wgsl {
+            if engine.kind() != "gpu" {
+                return Err(Failure::User(format!("--dump-wgsl is for a GPU, and the device is {chosen}")));
+            }
+            let failed = |e| Failure::User(format!("cannot create the folder {} for kernels: {e}", path.display()));
+            std::fs::create_dir_all(path).map_err(failed)?;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = stop.clone();
+        let handler = ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::Relaxed) {
+                // Asked twice: the user does not want to wait for the step. Files are always whole.
+                std::process::exit(130);
+            }
+        });
+        handler.map_err(|e| Failure::Failed(format!("cannot listen for Ctrl-C: {e}")))?;
+        Ok(Session { args, engine, chosen, stop })
+    }
+
+    /// Opens the device again: after a failure it may be lost.
+    pub fn reopen(&mut self) -> Result<(), Failure> {
+        (self.engine, self.chosen) = open(self.args)?;
+        Ok(())
+    }
+
+    /// Whether Ctrl-C was pressed.
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Trains a run to its end and writes everything it leaves.
+    pub fn train(&mut self, config: &Config, set: &ImageSet, tag: &str, mut work: Work) -> Result<(), Failure> {
+        let spec = config.spec(set)?;
+        let (c, h, w) = (set.channels, set.height, set.width);
+        self.say(format!("device  {}", self.chosen));
+        self.say(format!("data    {}: {} images, {c}x{h}x{w}, {} classes", set.name, set.len(), set.classes));
+        let (model, sequence) = (spec.model.title(), spec.sequence);
+        self.say(format!("model   {model}, {} prototypes, {sequence}, {}", config.clusters, config.encoder));
+        let path = work.folder().path().to_path_buf();
+        self.say(format!("run     {}{}", path.display(), self.going_on(config, &work)));
+        let folder = work.folder().clone();
+        folder.write("run.json", format!("{:#}\n", self.about(config, tag, None)).as_bytes())?;
+
+        let mut display = Display::new(self.args.quiet, set.len(), config.epochs, sequence, self.stop.clone());
+        let trained = match &mut work {
+            Work::New(folder) => train(config, set, self.engine.as_mut(), folder, &mut display),
+            Work::Old(resumption) => resumption.train(set, self.engine.as_mut(), &mut display),
+        };
+        display.finish();
+        let finished = match trained {
+            Ok(finished) => finished,
+            Err(error @ TrainError::Stopped { .. }) => {
+                let (run, resume) = (path.display(), resume_line(self.args, &path));
+                return Err(Failure::Stopped(format!(
+                    "{error}; the weights are in {run} (proteus eval {run}). To go on: {resume}"
+                )));
+            }
+            Err(error) => {
+                let mut about = self.about(config, tag, None);
+                about["failed"] = json!(error.to_string());
+                // The first error is the one to report.
+                let _ = folder.write("run.json", format!("{about:#}\n").as_bytes());
+                return Err(error.into());
+            }
+        };
+        write_pictures(&folder, &finished, set)?;
+        // The last file: with it the run is finished.
+        let about = self.about(config, tag, Some((&finished, set.len())));
+        folder.write("run.json", format!("{about:#}\n").as_bytes())?;
+        let (seconds, rate) = (finished.seconds, (config.epochs * set.len()) as f64 / finished.seconds);
+        self.say(table::text(&finished.evaluation));
+        self.say(format!("  time   {seconds:.0} s ({rate:.0} images/s)   memory {} MiB", finished.peak_memory >> 20));
+        let pictures = ["prototypes.png", "aligned.png"].map(|name| folder.file(name).display().to_string());
+        self.say(format!("Look at {}", pictures.join(" and ")));
+        Ok(())
+    }
+
+    /// Where a run goes on, and a warning if its bits may change.
+    fn going_on(&self, config: &Config, work: &Work) -> String {
+        let Work::Old(resumption) = work else { return String::new() };
+        if let Some(before) = resumption.other_device(self.engine.as_ref()) {
+            eprintln!(
+                "warning: this run was trained on another device ({before}): results may differ in their last bits"
+            );
+        }
+        let (epochs, step) = resumption.done();
+        let steps = if step > 0 { format!(" and {step} steps") } else { String::new() };
+        format!(", after {epochs} of {} epochs{steps}", config.epochs)
+    }
+
+    /// What run.json says; of an end, where there is one, with the number of images.
+    fn about(&self, config: &Config, tag: &str, end: Option<(&Finished, usize)>) -> Value {
+        let mut about = json!({
+            "proteus": env!("CARGO_PKG_VERSION"),
+            "platform": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            "engine": self.engine.kind(),
+            "device": self.engine.device(),
+            "driver": self.engine.driver(),
+            "chosen": self.chosen,
+            "preset": tag,
+            "seed": config.seed,
+            "epochs": config.epochs,
+        });
+        if let Some((finished, images)) = end {
+            about["started"] = json!(finished.started);
+            about["ended"] = json!(crate::train::now());
+            about["resumed"] = json!(finished.resumed);
+            about["seconds"] = json!(finished.seconds);
+            about["images_per_s"] = json!((config.epochs * images) as f64 / finished.seconds);
+            about["peak_bytes"] = json!(finished.peak_memory);
+            about["final"] = table::json(&finished.evaluation);
+        }
+        about
+    }
+
+    fn say(&self, line: String) {
+        say(self.args.quiet, line);
+    }
+}
+
+fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {
+    let options = gpu::Options { dump_wgsl: args.dump_wgsl.clone(), ..Default::default() };
+    Ok(device::open(&args.device, args.threads, options)?)
+}
+
+/// The command that goes on with a run.
+pub fn resume_line(args: &Args, run: &Path) -> String {
+    let mut line = format!("proteus train --resume {}", run.display());
+    if args.device != "auto" {
+        line += &format!(" --device {}", args.device);
+    }
+    for folder in &args.data {
+        line += &format!(" --data {}", folder.display());
+    }
+    line
+}

@@ -1,0 +1,223 @@
+//! Stopping, killing and going on, several seeds and comparisons, as a user does them.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+fn command(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
+    command.args(args).current_dir(folder).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn proteus(args: &[&str], folder: &Path) -> Output {
+    command(args, folder).output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Standard output of a run of the program that succeeds.
+fn succeeds(args: &[&str], folder: &Path) -> String {
+    let output = proteus(args, folder);
+    assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Exit code `code`, and all of `parts` on the standard error.
+fn fails(args: &[&str], folder: &Path, code: i32, parts: &[&str]) {
+    let output = proteus(args, folder);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {message}");
+    assert!(!message.contains("panicked"), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "'{part}' in {message}");
+    }
+}
+
+/// `train` with small settings and `more`.
+fn train<'a>(settings: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["train", "--device", "cpu"];
+    for setting in ["limit=60", "batch_size=32", "clusters=4"].iter().chain(settings) {
+        args.extend(["--set", setting]);
+    }
+    args.extend(more);
+    args
+}
+
+/// What does not depend on time: final scores, sizes, assignments, tables.
+fn result(run: &Path) -> Vec<String> {
+    let names = ["final_scores.tsv", "cluster_counts.tsv", "labels.csv", "val_metrics.tsv", "val_scores.tsv"];
+    let mut files: Vec<String> = names.map(|name| fs::read_to_string(run.join(name)).expect(name)).to_vec();
+    let table = fs::read_to_string(run.join("train_metrics.tsv")).expect("readable");
+    let timeless =
+        |line: &str| line.split('\t').enumerate().filter(|(i, _)| *i != 3).map(|(_, c)| c.to_string()).collect();
+    files.extend(table.lines().map(|line| {
+        let columns: Vec<String> = timeless(line);
+        columns.join("\t")
+    }));
+    files
+}
+
+fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_str(&fs::read_to_string(path).expect("readable")).expect("JSON")
+}
+
+/// Waits until a file is there.
+fn wait_for(path: &Path, child: &mut Child) {
+    for _ in 0..1200 {
+        if path.exists() || child.try_wait().expect("a child").is_some() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{} does not come", path.display());
+}
+
+/// Killed at any moment, again and again: what is left can always go on, and ends as if nothing had happened.
+#[test]
+fn kill_and_resume() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    // Some hundred short epochs, then some long ones.
+    let settings = ["epochs=206", "curriculum=[200]", "check_cluster_interval=3", "empty_cluster_threshold=0.9"];
+    succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
+    let run = here.join("run");
+    let mut child = command(&train(&settings, &["--out", "run", "--quiet"]), here).spawn().expect("the program starts");
+    wait_for(&run.join("config.toml"), &mut child);
+    let mut kills = 0;
+    let mut wait = 1;
+    loop {
+        std::thread::sleep(Duration::from_millis(wait));
+        // Longer and longer, so that it comes to an end.
+        wait += 1 + wait / 3;
+        if child.try_wait().expect("a child").is_some() {
+            break;
+        }
+        child.kill().expect("killed");
+        child.wait().expect("it ends");
+        kills += 1;
+        child = command(&["train", "--resume", "run", "--device", "cpu", "--quiet"], here).spawn().expect("it starts");
+    }
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "after {kills} kills: {}", text(&output.stderr));
+    assert!(kills > 5, "{kills} kills");
+    eprintln!("{kills} kills");
+    assert_eq!(result(&run), result(&here.join("whole")), "after {kills} kills");
+    let (about, whole) = (json(&run.join("run.json")), json(&here.join("whole/run.json")));
+    assert_eq!(about["final"], whole["final"]);
+    assert_eq!((&about["preset"], &whole["resumed"]), (&"mnist5k".into(), &0.into()));
+    for key in ["proteus", "engine", "device", "driver", "started", "ended", "seconds", "seed", "platform"] {
+        assert!(!about[key].is_null() && about[key] != "", "{key} in {about}");
+    }
+
+    // It is finished; more epochs can be had, other values cannot.
+    assert!(succeeds(&["train", "--resume", "run"], here).contains("run is finished: 206 epochs"));
+    fails(&["train", "--resume", "run", "--set", "lr=1"], here, 2, &["--set lr with --resume", "only epochs"]);
+    fails(&["train", "--resume", "run", "--set", "epochs=5"], here, 2, &["begun its epoch 206"]);
+    fails(&["train", "--resume", "run", "--only", "1"], here, 2, &["is a single one"]);
+    fails(&["train", "--resume", "nowhere"], here, 2, &["nowhere is no run folder"]);
+    fails(&["train", "--resume", "run", "--seed", "1"], here, 2, &["--seed"]);
+    let args = ["train", "--resume", "run", "--device", "cpu", "--set", "epochs=207"];
+    assert!(succeeds(&args, here).contains("run     run, after 206 of 207 epochs"));
+    assert_eq!(json(&run.join("run.json"))["epochs"], 207);
+    let state = fs::read(run.join("state.safetensors")).expect("readable");
+    fs::write(run.join("state.safetensors"), &state[..state.len() / 3]).expect("written");
+    let args = ["train", "--resume", "run", "--device", "cpu", "--set", "epochs=208"];
+    fails(&args, here, 2, &["state.safetensors", "begin a new one"]);
+}
+
+/// Ctrl-C says how to go on, and that works.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_and_resume() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    let settings = ["epochs=12", "curriculum=[1]"];
+    succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
+    let mut child = command(&train(&settings, &["--out", "run"]), here).spawn().expect("the program starts");
+    wait_for(&here.join("run/model.safetensors"), &mut child);
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let output = child.wait_with_output().expect("it ends");
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    let line = message.lines().find_map(|l| l.split_once("To go on: proteus ")).expect("how to go on").1;
+    succeeds(&line.split(' ').collect::<Vec<_>>(), here);
+    assert_eq!(result(&here.join("run")), result(&here.join("whole")));
+    assert_eq!(json(&here.join("run/run.json"))["resumed"], 1);
+}
+
+#[test]
+fn several_seeds_are_summed_up_and_compared() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    let settings = ["epochs=2", "curriculum=[1]"];
+    let shown = succeeds(&train(&settings, &["--runs", "3", "--seed", "4", "--out", "sweep"]), here);
+    for part in ["run 2 of 3, seed 5", "seed_6", "mean", "std", "least loss: seed_", "3 of 3 runs are finished"] {
+        assert!(shown.contains(part), "'{part}' in {shown}");
+    }
+    let sweep = here.join("sweep");
+    // Each is the run of its seed.
+    succeeds(&train(&settings, &["--seed", "5", "--out", "five", "--quiet"]), here);
+    assert_eq!(result(&here.join("five")), result(&sweep.join("seed_5")));
+    let summary = json(&sweep.join("summary.json"));
+    let losses: Vec<f64> = (0..3).map(|i| summary["runs"][i]["loss"].as_f64().expect("a loss")).collect();
+    let mean = losses.iter().sum::<f64>() / 3.0;
+    assert!((summary["mean"]["loss"].as_f64().expect("a mean") - mean).abs() < 1e-12);
+    let least = losses.iter().fold(f64::INFINITY, |a, &b| a.min(b));
+    assert_eq!(summary["min_loss"]["loss"].as_f64(), Some(least));
+    let table = fs::read_to_string(sweep.join("summary.tsv")).expect("readable");
+    assert_eq!(table.lines().count(), 1 + 3 + 3, "{table}");
+    fails(&train(&settings, &["--runs", "3", "--out", "sweep"]), here, 2, &["already holds files", "--resume"]);
+
+    // Jobs of a scheduler that share a folder; one is started again, one is missing.
+    let only = |index| train(&settings, &["--runs", "3", "--seed", "4", "--out", "jobs", "--quiet", "--only", index]);
+    let jobs = ["1", "3"].map(|index| command(&only(index), here).spawn().expect("the program starts"));
+    for job in jobs {
+        let output = job.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    succeeds(&only("3"), here);
+    assert!(!here.join("jobs/seed_5").exists());
+    fails(&only("4"), here, 2, &["--only 4", "1 to 3"]);
+    let other = train(&["epochs=3"], &["--runs", "3", "--out", "jobs", "--only", "2"]);
+    fails(&other, here, 2, &["another number, seed or configuration"]);
+    fails(&train(&[], &["--runs", "3", "--only", "2"]), here, 2, &["--only needs --out"]);
+    fails(&train(&[], &["--only", "2"]), here, 2, &["--runs N"]);
+    let shown = succeeds(&["compare", "jobs", "sweep", "five"], here);
+    assert!(shown.contains("2 of 3") && shown.contains("±") && shown.contains("settings  seed"), "{shown}");
+    let shown = succeeds(&["train", "--resume", "jobs", "--device", "cpu"], here);
+    assert!(shown.contains("jobs/seed_4 is finished") && shown.contains("3 of 3 runs are finished"), "{shown}");
+    assert_eq!(json(&here.join("jobs/summary.json"))["mean"], summary["mean"]);
+    let compared = proteus(&["compare", "jobs", "five", "--json"], here);
+    let compared: serde_json::Value = serde_json::from_slice(&compared.stdout).expect("JSON");
+    assert_eq!(compared[0]["mean"], summary["mean"]);
+    assert_eq!(compared[1]["runs"][0]["loss"], summary["runs"][1]["loss"]);
+    assert!(compared[1]["std"]["acc"].is_null());
+    fails(&["compare", "nowhere"], here, 2, &["nowhere is no run folder"]);
+
+    // More epochs for all; a run that cannot go on is named and the others do.
+    fs::write(sweep.join("seed_5/state.safetensors"), "damaged").expect("written");
+    let args = ["train", "--resume", "sweep", "--device", "cpu", "--set", "epochs=3"];
+    fails(&args, here, 1, &["seed_5 failed", "1 of 3 runs failed (seed_5)"]);
+    assert_eq!(json(&sweep.join("seed_6/run.json"))["epochs"], 3);
+    let summary = json(&sweep.join("summary.json"));
+    assert_eq!((&summary["finished"], &summary["runs"][1]["status"]), (&2.into(), &"unfinished".into()));
+}
+
+/// Runs that diverge are named, say why, and take no part in the mean.
+#[test]
+fn failed_runs_are_kept_out() {
+    let home = tempfile::tempdir().expect("a folder");
+    let settings = ["epochs=2", "curriculum=[2]", "lr_milestones=[1]", "lr_gamma=1e33"];
+    let args = train(&settings, &["--runs", "2", "--out", "sweep", "--quiet"]);
+    fails(&args, home.path(), 1, &["seed_0 failed: the loss became", "2 of 2 runs failed (seed_0, seed_1)"]);
+    let summary = json(&home.path().join("sweep/summary.json"));
+    assert_eq!(summary["runs"][1]["status"], "failed");
+    assert!(summary["runs"][1]["reason"].as_str().expect("a reason").contains("smaller lr"));
+    assert!(summary["mean"]["loss"].is_null());
+}
