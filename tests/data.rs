@@ -370,7 +370,8 @@ fn random_damage_never_panics() {
 fn real_sets_have_their_published_histograms() {
     let search = [Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data")];
     let mut checked = Vec::new();
-    for known in catalog::known() {
+    // Sets that are made take seconds and half a gigabyte: `data verify` does that.
+    for known in catalog::known().iter().filter(|known| known.made_of().is_none()) {
         match catalog::load(known.name, &search) {
             Ok(set) => {
                 assert_eq!(known.differences(&set), Vec::<String>::new(), "{}", known.name);
