@@ -39,6 +39,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     } else {
         writeln!(out, "device  {chosen}")?;
         writeln!(out, "{}: {} images of {}", args.run.display(), set.len(), set.name)?;
+        if set.scored < set.len() {
+            writeln!(out, "scores count the first {} images, the others only train", set.scored)?;
+        }
         writeln!(out, "{}", table::text(&evaluation))?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod data;
 mod devices;
 mod eval;
 mod failure;
@@ -24,6 +25,7 @@ enum Command {
     Train(train::Args),
     Eval(eval::Args),
     Import(import::Args),
+    Data(data::Args),
     Devices(devices::Args),
 }
 
@@ -34,6 +36,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Import(args) => import::run(args),
+        Command::Data(args) => data::run(args),
         Command::Devices(args) => devices::run(args),
     };
     match result {

@@ -84,6 +84,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let (c, h, w) = (set.channels, set.height, set.width);
     say(&args, format!("device  {chosen}"));
     say(&args, format!("data    {}: {} images, {c}x{h}x{w}, {} classes", set.name, set.len(), set.classes));
+    if set.scored < set.len() {
+        say(&args, format!("        scores count the first {} images, the others only train", set.scored));
+    }
     let model = spec.model.title();
     say(&args, format!("model   {model}, {} prototypes, {sequence}, {}", config.clusters, config.encoder));
     say(&args, format!("run     {}", folder.path().display()));

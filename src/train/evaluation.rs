@@ -14,7 +14,7 @@ pub struct Evaluation {
     pub distances: Vec<f32>,
     /// Images of each cluster.
     pub sizes: Vec<usize>,
-    /// Scores against the labels, where there are any.
+    /// Scores against the labels, where there are any, of the images that are [scored](ImageSet::scored).
     pub scores: Option<Scores>,
 }
 
@@ -30,8 +30,11 @@ impl Evaluation {
         let loss = costs.iter().map(|&c| f64::from(c)).sum::<f64>() / costs.len() as f64;
         let sizes = cluster_sizes(&assignments, k);
         let scores = match &set.labels {
-            Some(labels) => Some(score(labels, &assignments, set.classes, k)?),
-            None => None,
+            // Images that only train come after the others.
+            Some(labels) if set.scored > 0 => {
+                Some(score(&labels[..set.scored], &assignments[..set.scored], set.classes, k)?)
+            }
+            _ => None,
         };
         Ok(Evaluation { loss, assignments, distances, sizes, scores })
     }
