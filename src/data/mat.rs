@@ -81,8 +81,7 @@ pub(super) fn decode(
                 }
                 walk.matrix(&mut inner, word(&tag, 4).into(), "", 0)?;
                 // Reads to the checksum, which the decoder compares.
-                let rest = inner.bytes(1);
-                if rest.is_ok() {
+                if inner.some(&mut [0])? > 0 {
                     return Err(inner.damaged("data goes on after the array"));
                 }
                 let left = own.buffer().len() as u64 + own.get_ref().limit();
@@ -99,20 +98,16 @@ fn check_header(input: &mut Input<'_>) -> Result<(), DataError> {
     let mut header = [0; HEADER as usize];
     let found = input.some(&mut header)?;
     let unsupported = |what: &str| FormatProblem::Unsupported(what.to_owned());
-    if header.starts_with(b"\x89HDF") || header.starts_with(b"MATLAB 7.3") {
-        let what = "a MATLAB file of version 7.3 is not read; save it again with -v7";
-        return Err(input.fail_at(0, unsupported(what)));
-    }
-    if !header.starts_with(b"MATLAB 5.0") {
-        return Err(input.fail_at(0, FormatProblem::NotA("a MATLAB file of version 5 (.mat)")));
-    }
-    if (found as u64) < HEADER {
-        return Err(input.fail(FormatProblem::Truncated { missing: HEADER - found as u64 }));
-    }
-    match &header[124..128] {
+    let hdf5 = "a MATLAB file of version 7.3 is not read; save it again with -v7";
+    match &header[124..] {
+        _ if header.starts_with(b"\x89HDF") => Err(input.fail_at(0, unsupported(hdf5))),
+        [0, 2, b'I', b'M'] => Err(input.fail_at(124, unsupported(hdf5))),
         [0, 1, b'I', b'M'] => Ok(()),
         [1, 0, b'M', b'I'] => Err(input.fail_at(124, unsupported("a big-endian file is not read; save it again"))),
-        _ => Err(input.fail_at(124, FormatProblem::Damaged("neither version nor byte order can be read".into()))),
+        _ if header.starts_with(b"MATLAB 5.0") && found < header.len() => {
+            Err(input.fail(FormatProblem::Truncated { missing: HEADER - found as u64 }))
+        }
+        _ => Err(input.fail_at(0, FormatProblem::NotA("a MATLAB file of version 5 (.mat)"))),
     }
 }
 

@@ -45,3 +45,24 @@ impl Evaluation {
         self.sizes.iter().max().map_or(0.0, |&m| m as f64 / mean)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_only_train_do_not_count_in_scores() {
+        let mut set = ImageSet::new("toy", 1, 1, 1, vec![0; 4], Some(vec![0, 1, 0, 1])).expect("a set");
+        let evaluate = |set: &ImageSet| {
+            let (winners, zeros) = (vec![0, 1, 1, 0], vec![0.0; 4]);
+            Evaluation::new(set, winners, zeros.clone(), &zeros, 2).expect("scores")
+        };
+        let acc = |set: &ImageSet| evaluate(set).scores.map(|s| s.acc);
+        assert_eq!(acc(&set), Some(0.5));
+        set.scored = 2;
+        assert_eq!(acc(&set), Some(1.0));
+        assert_eq!(evaluate(&set).sizes, [2, 2], "sizes count all");
+        set.scored = 0;
+        assert_eq!(acc(&set), None);
+    }
+}
