@@ -45,6 +45,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         writeln!(out, "device  {chosen}")?;
         let how = if args.hard_morphology { ", hard limits of morphology" } else { "" };
         writeln!(out, "{}: {} images of {}{how}", args.run.display(), set.len(), set.name)?;
+        if set.scored < set.len() {
+            writeln!(out, "scores count the first {} images, the others only train", set.scored)?;
+        }
         writeln!(out, "{}", table::text(&evaluation))?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod compare;
+mod data;
 mod devices;
 mod eval;
 mod failure;
@@ -29,6 +30,7 @@ enum Command {
     Eval(eval::Args),
     Compare(compare::Args),
     Import(import::Args),
+    Data(data::Args),
     Devices(devices::Args),
 }
 
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Import(args) => import::run(args),
+        Command::Data(args) => data::run(args),
         Command::Devices(args) => devices::run(args),
     };
     match result {

@@ -79,6 +79,9 @@ impl<'a> Session<'a> {
         let (c, h, w) = (set.channels, set.height, set.width);
         self.say(format!("device  {}", self.chosen));
         self.say(format!("data    {}: {} images, {c}x{h}x{w}, {} classes", set.name, set.len(), set.classes));
+        if set.scored < set.len() {
+            self.say(format!("        scores count the first {} images, the others only train", set.scored));
+        }
         let (model, sequence) = (spec.model.title(), spec.sequence);
         self.say(format!("model   {model}, {} prototypes, {sequence}, {}", config.clusters, config.encoder));
         let path = work.folder().path().to_path_buf();

@@ -1,123 +1,13 @@
-//! Known data sets by name: one row of a table each.
+//! Finding and loading known data sets by name. The table of them is in `known.rs`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::error::{DataError, LookedIn, MissingSet};
-use super::idx_folder::{self, Pair, TEST_THEN_TRAIN};
-use super::mnist5k;
+use super::error::{DataError, FormFiles, Lacks, LookedIn, MissingSet};
+use super::idx_folder::{self, Pair};
+pub use super::known::KnownSet;
+use super::known::{Form, KNOWN, Load, WITHOUT_LOADER};
 use super::set::ImageSet;
-
-/// A data set that is known by name.
-#[derive(Debug)]
-pub struct KnownSet {
-    /// The name it is asked for by, and that of the subfolder it is looked for in.
-    pub name: &'static str,
-    /// What it shows, in a few words.
-    pub about: &'static str,
-    /// Channels, height and width of an image.
-    pub shape: (usize, usize, usize),
-    /// Images of each class in the original.
-    pub class_counts: &'static [usize],
-    /// [`ImageSet::checksum`] of the original.
-    pub checksum: u32,
-    /// Where its images come from.
-    source: Source,
-}
-
-/// Where the images of a known set come from.
-#[derive(Debug)]
-enum Source {
-    /// The program itself.
-    Embedded(fn() -> Result<ImageSet, DataError>),
-    /// Pairs of IDX files in one folder.
-    Idx {
-        /// Their stems, in the order in which they are joined.
-        stems: &'static [&'static str],
-        /// Subfolders besides the one of the set's own name: a part of another set lies with the whole.
-        subfolders: &'static [&'static str],
-        /// Folders of the system, looked in last.
-        system: &'static [&'static str],
-        /// How to get it.
-        hint: Option<&'static str>,
-        /// Numbers of the images that belong to it, separated by white space; all of them if there is no list.
-        only: Option<&'static str>,
-    },
-}
-
-/// A new set is a new row here.
-static KNOWN: &[KnownSet] = &[
-    KnownSet {
-        name: mnist5k::NAME,
-        about: "5 000 digits of MNIST, part of the program",
-        shape: (1, 28, 28),
-        class_counts: &[500; 10],
-        checksum: 0x7ca1_c8ff,
-        source: Source::Embedded(mnist5k::load),
-    },
-    KnownSet {
-        name: "mnist",
-        about: "handwritten digits, test and training images",
-        shape: (1, 28, 28),
-        class_counts: &[6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958],
-        checksum: 0x1d3c_d1e8,
-        source: Source::Idx { stems: &TEST_THEN_TRAIN, subfolders: &[], system: &[], hint: None, only: None },
-    },
-    KnownSet {
-        name: "mnist-test",
-        about: "the test images of MNIST",
-        shape: (1, 28, 28),
-        class_counts: &[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
-        checksum: 0x190e_897b,
-        source: Source::Idx { stems: &["t10k"], subfolders: &["mnist"], system: &[], hint: None, only: None },
-    },
-    KnownSet {
-        name: "mnist-1k",
-        about: "a thousand of the test images of MNIST, those of the publication",
-        shape: (1, 28, 28),
-        class_counts: &[100, 96, 124, 133, 88, 85, 101, 88, 96, 89],
-        checksum: 0x10ed_8786,
-        source: Source::Idx {
-            stems: &["t10k"],
-            subfolders: &["mnist", "mnist-test"],
-            system: &[],
-            hint: None,
-            // numpy.random.seed(46); numpy.random.choice(range(10000), 1000, replace=False)
-            only: Some(include_str!("mnist_1k.txt")),
-        },
-    },
-    KnownSet {
-        name: "usps",
-        about: "handwritten digits of postal codes",
-        shape: (1, 16, 16),
-        class_counts: &[1553, 1269, 929, 824, 852, 716, 834, 792, 708, 821],
-        checksum: 0x3872_229d,
-        source: Source::Idx { stems: &["usps"], subfolders: &[], system: &[], hint: None, only: None },
-    },
-    KnownSet {
-        name: "fashion-mnist",
-        about: "articles of clothing, test and training images",
-        shape: (1, 28, 28),
-        class_counts: &[7000; 10],
-        checksum: 0x36ac_76db,
-        source: Source::Idx {
-            stems: &TEST_THEN_TRAIN,
-            subfolders: &[],
-            system: &["/usr/share/datasets/fashion-mnist"],
-            hint: Some("Debian and Ubuntu have it in the package dataset-fashion-mnist"),
-            only: None,
-        },
-    },
-];
-
-/// Sets of the publication whose files cannot be read yet, and what those are.
-static WITHOUT_LOADER: &[(&str, &str)] = &[
-    ("mnist-color", "made from MNIST with random colours"),
-    ("affnist-test", "MATLAB files"),
-    ("frgc", "an HDF5 file"),
-    ("svhn", "MATLAB files"),
-    ("megadepth", "a folder of photographs"),
-    ("instagram", "a folder of photographs"),
-];
 
 /// All known sets, in the order in which they are to be listed.
 pub fn known() -> &'static [KnownSet] {
@@ -143,25 +33,27 @@ pub fn find(name: &str) -> Result<&'static KnownSet, DataError> {
 ///
 /// In each folder of `search`, in order, its files are looked for in a subfolder of its name and then in the folder
 /// itself; after these come the system's folders. The subfolder is first because several sets share their file names.
+/// A set that can be made from another is made, in memory, where its own files are not found.
 ///
 /// # Errors
 /// [`DataError::UnknownSet`] for a name that is not known, [`DataError::Missing`] where no folder has all the files,
 /// [`DataError::WrongSet`] where they turn out to be another known set, and whatever is wrong in the files.
 pub fn load(name: &str, search: &[PathBuf]) -> Result<ImageSet, DataError> {
     let known = find(name)?;
-    match known.locate(search)? {
-        Location::Embedded(load) => load(),
-        Location::Folder { folder, pairs } => {
-            let set = known.part(idx_folder::load_pairs(name, &pairs)?)?;
-            match known.confused_with(&set) {
-                Some(found) => {
-                    let (name, found) = (name.to_owned(), found.to_owned());
-                    Err(DataError::WrongSet { name, found, folder })
-                }
-                None => Ok(set),
-            }
-        }
-    }
+    known.locate(search)?.load(known)
+}
+
+/// Makes a set from the one that it is made of, whether its own files are there or not.
+///
+/// # Errors
+/// [`DataError::NotMade`] for a set that is not made, and those of [`load`].
+pub fn make(name: &str, search: &[PathBuf]) -> Result<ImageSet, DataError> {
+    let known = find(name)?;
+    let base = known.made_of().ok_or_else(|| DataError::NotMade {
+        name: name.to_owned(),
+        made: KNOWN.iter().filter(|set| set.made_of().is_some()).map(|set| set.name.to_owned()).collect(),
+    })?;
+    Location::Made { of: base, from: Box::new(find(base)?.locate(search)?) }.load(known)
 }
 
 /// Where a known set was found.
@@ -170,19 +62,105 @@ pub fn load(name: &str, search: &[PathBuf]) -> Result<ImageSet, DataError> {
 pub enum Location {
     /// In the program itself.
     Embedded(fn() -> Result<ImageSet, DataError>),
-    /// In a folder.
+    /// In a folder, as pairs of IDX files.
     Folder {
         /// The folder.
         folder: PathBuf,
         /// Its files, in the order in which they are joined.
         pairs: Vec<Pair>,
     },
+    /// In files of another form.
+    #[non_exhaustive]
+    Files {
+        /// The files, in the order of the table.
+        files: Vec<PathBuf>,
+        /// Their reader.
+        load: fn(&str, &[PathBuf]) -> Result<ImageSet, DataError>,
+        /// Whether the checksum of the table is that of this form.
+        exact: bool,
+    },
+    /// Nowhere, but it can be made from a set that was found.
+    Made {
+        /// The name of that set.
+        of: &'static str,
+        /// Where that is.
+        from: Box<Location>,
+    },
+}
+
+impl Location {
+    /// Whether the checksum of the table is that of the images found here.
+    pub fn is_exact(&self) -> bool {
+        !matches!(self, Location::Files { exact: false, .. })
+    }
+
+    /// Loads the images of `known`, which was located here.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load(&self, known: &KnownSet) -> Result<ImageSet, DataError> {
+        let name = known.name;
+        let (set, folder) = match self {
+            Location::Embedded(load) => return load(),
+            Location::Folder { folder, pairs } => (known.part(idx_folder::load_pairs(name, pairs)?)?, folder.clone()),
+            Location::Files { files, load, .. } => {
+                let folder = files.first().and_then(|f| f.parent()).unwrap_or(Path::new("."));
+                (load(name, files)?, folder.to_owned())
+            }
+            Location::Made { of, from } => {
+                let base = from.load(find(of)?)?;
+                let make = known.forms.iter().find_map(|form| match form {
+                    Form::Made { make, .. } => Some(make),
+                    _ => None,
+                });
+                let not_made = || DataError::NotMade { name: name.to_owned(), made: Vec::new() };
+                return make.ok_or_else(not_made)?(name, &base);
+            }
+        };
+        match known.confused_with(&set) {
+            Some(found) => Err(DataError::WrongSet { name: name.to_owned(), found: found.to_owned(), folder }),
+            None => Ok(set),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Embedded(_) => f.write_str("part of the program"),
+            Location::Folder { folder, .. } => write!(f, "IDX files in {}", folder.display()),
+            Location::Files { files, .. } => {
+                for (i, file) in files.iter().enumerate() {
+                    let name = file.file_name().unwrap_or_default();
+                    if i == 0 {
+                        write!(f, "{}", file.display())?
+                    } else {
+                        write!(f, ", {}", Path::new(name).display())?
+                    }
+                }
+                Ok(())
+            }
+            Location::Made { of, from } => write!(f, "made when it is asked for, from {of} ({from})"),
+        }
+    }
 }
 
 impl KnownSet {
-    /// Number of images in the original.
-    pub fn images(&self) -> usize {
-        self.class_counts.iter().sum()
+    /// The set that this one is made of where its own files are not found.
+    pub fn made_of(&self) -> Option<&'static str> {
+        self.forms.iter().find_map(|form| match form {
+            Form::Made { of, .. } => Some(*of),
+            _ => None,
+        })
+    }
+
+    /// Canonical names of the IDX files that hold this set, images and labels, as [`make`] is to write them.
+    pub fn idx_names(&self) -> [String; 2] {
+        idx_folder::canonical_names(self.name, self.is_colour())
+    }
+
+    fn is_colour(&self) -> bool {
+        self.shape.0 > 1
     }
 
     /// Finds the files of this set without reading them. See [`load`] for where it looks.
@@ -190,45 +168,89 @@ impl KnownSet {
     /// # Errors
     /// [`DataError::Missing`] where no folder has all of them.
     pub fn locate(&self, search: &[PathBuf]) -> Result<Location, DataError> {
-        let (stems, subfolders, system, hint) = match &self.source {
-            Source::Embedded(load) => return Ok(Location::Embedded(*load)),
-            Source::Idx { stems, subfolders, system, hint, .. } => (stems, subfolders, system, *hint),
-        };
+        for form in self.forms {
+            if let Form::Embedded(load) = form {
+                return Ok(Location::Embedded(*load));
+            }
+        }
         let below = |dir: &PathBuf| {
             let own = dir.join(self.name);
-            let others = subfolders.iter().map(|sub| dir.join(sub)).collect::<Vec<_>>();
+            let others = self.subfolders.iter().map(|sub| dir.join(sub)).collect::<Vec<_>>();
             [own].into_iter().chain(others).chain([dir.clone()])
         };
         let mut looked_in: Vec<LookedIn> = Vec::new();
-        for folder in search.iter().flat_map(below).chain(system.iter().map(PathBuf::from)) {
+        for folder in search.iter().flat_map(below).chain(self.system.iter().map(PathBuf::from)) {
             if looked_in.iter().any(|seen| seen.folder == folder) {
                 continue;
             }
-            match pairs_or_lacks(&folder, stems) {
-                Ok(pairs) => return Ok(Location::Folder { folder, pairs }),
+            match self.look(&folder) {
+                Ok(location) => return Ok(location),
                 Err(lacks) => {
                     let lacks = folder.is_dir().then_some(lacks);
                     looked_in.push(LookedIn { folder, lacks });
                 }
             }
         }
-        Err(DataError::Missing(Box::new(MissingSet {
-            name: self.name.to_owned(),
-            files: stems.iter().flat_map(|stem| idx_folder::canonical_names(stem)).collect(),
-            looked_in,
-            hint,
-        })))
+        if let Some(of) = self.made_of()
+            && let Ok(from) = find(of)?.locate(search)
+        {
+            return Ok(Location::Made { of, from: Box::new(from) });
+        }
+        Err(DataError::Missing(Box::new(self.missing(looked_in))))
+    }
+
+    /// Looks for any of the forms in a folder.
+    fn look(&self, folder: &Path) -> Result<Location, Lacks> {
+        let mut fewest = Lacks::All;
+        for form in self.forms {
+            let (lacks, of) = match form {
+                Form::Idx(stems) => match pairs_or_lacks(folder, stems, self.is_colour()) {
+                    Ok(pairs) => return Ok(Location::Folder { folder: folder.to_owned(), pairs }),
+                    Err(lacks) => (lacks, 2 * stems.len()),
+                },
+                Form::Files { files, load, exact } => match files_or_lacks(folder, files) {
+                    Ok(files) => return Ok(Location::Files { files, load: *load as Load, exact: *exact }),
+                    Err(lacks) => (lacks, files.len()),
+                },
+                Form::Embedded(_) | Form::Made { .. } => continue,
+            };
+            let fewer = match &fewest {
+                Lacks::All => lacks.len() < of,
+                Lacks::Files(before) => lacks.len() < before.len(),
+            };
+            if fewer {
+                fewest = Lacks::Files(lacks);
+            }
+        }
+        Err(fewest)
+    }
+
+    /// What to say of this set where it is in none of the folders.
+    fn missing(&self, looked_in: Vec<LookedIn>) -> MissingSet {
+        let forms = self.forms.iter().filter_map(|form| match form {
+            Form::Idx(stems) => {
+                let files = stems.iter().flat_map(|s| idx_folder::canonical_names(s, self.is_colour())).collect();
+                Some(FormFiles { files, gz: true })
+            }
+            Form::Files { files, .. } => {
+                Some(FormFiles { files: files.iter().map(|&f| f.to_owned()).collect(), gz: false })
+            }
+            Form::Embedded(_) | Form::Made { .. } => None,
+        });
+        let (name, forms) = (self.name.to_owned(), forms.collect());
+        MissingSet { name, forms, looked_in, hint: self.hint, made_of: self.made_of() }
     }
 
     /// The images of `whole` that belong to this set.
     fn part(&self, whole: ImageSet) -> Result<ImageSet, DataError> {
-        let Source::Idx { only: Some(only), .. } = self.source else { return Ok(whole) };
+        let Some(only) = self.only else { return Ok(whole) };
         let numbers: Vec<usize> = only.split_whitespace().map(|n| n.parse().expect("a list of numbers")).collect();
         whole.select(&numbers)
     }
 
-    /// How `set` differs from the original, one line each; empty where it is the original.
-    pub fn differences(&self, set: &ImageSet) -> Vec<String> {
+    /// How `set` differs from the original, one line each; empty where it is the original as far as the table says. The
+    /// pixels are compared where the set was had in an [exact](Location::is_exact) form.
+    pub fn differences(&self, set: &ImageSet, exact: bool) -> Vec<String> {
         let mut lines = Vec::new();
         let mut compare = |what: &str, expected: String, found: String| {
             if expected != found {
@@ -236,14 +258,16 @@ impl KnownSet {
             }
         };
         let shape = (set.channels, set.height, set.width);
-        compare("images", self.images().to_string(), set.len().to_string());
+        compare("images", self.images.to_string(), set.len().to_string());
+        compare("images that are scored", self.scored.min(self.images).to_string(), set.scored.to_string());
         compare("channels, height, width", format!("{:?}", self.shape), format!("{shape:?}"));
-        compare("images of each class", format!("{:?}", self.class_counts), format!("{:?}", set.class_counts()));
-        compare(
-            "checksum (CRC-32 of pixels and labels)",
-            format!("{:08x}", self.checksum),
-            format!("{:08x}", set.checksum()),
-        );
+        if !self.class_counts.is_empty() {
+            compare("images of each class", format!("{:?}", self.class_counts), format!("{:?}", set.class_counts()));
+        }
+        if let Some(checksum) = self.checksum.filter(|_| exact) {
+            let found = format!("{:08x}", set.checksum());
+            compare("checksum (CRC-32 of pixels and labels)", format!("{checksum:08x}"), found);
+        }
         lines
     }
 
@@ -251,20 +275,24 @@ impl KnownSet {
     ///
     /// A set that is no known one is taken as it is, so that a reduced or corrected copy can be used under its name.
     fn confused_with(&self, set: &ImageSet) -> Option<&'static str> {
-        let checksum = set.checksum();
+        let shape = (set.channels, set.height, set.width);
+        let mut alike =
+            KNOWN.iter().filter(|k| k.checksum.is_some() && k.images == set.len() && k.shape == shape).peekable();
+        alike.peek()?;
+        let checksum = Some(set.checksum());
         if checksum == self.checksum {
             return None;
         }
-        KNOWN.iter().find(|k| k.checksum == checksum).map(|k| k.name)
+        alike.find(|k| k.checksum == checksum).map(|k| k.name)
     }
 }
 
 /// The pairs of all `stems`, or the names of the files that are missing.
-fn pairs_or_lacks(folder: &Path, stems: &[&str]) -> Result<Vec<Pair>, Vec<String>> {
+fn pairs_or_lacks(folder: &Path, stems: &[&str], colour: bool) -> Result<Vec<Pair>, Vec<String>> {
     let mut pairs = Vec::new();
     let mut lacks = Vec::new();
     for stem in stems {
-        let [images, labels] = idx_folder::canonical_names(stem);
+        let [images, labels] = idx_folder::canonical_names(stem, colour);
         match idx_folder::find_pair(folder, stem) {
             Some(pair) if pair.labels.is_some() => pairs.push(pair),
             Some(_) => lacks.push(labels),
@@ -277,6 +305,12 @@ fn pairs_or_lacks(folder: &Path, stems: &[&str]) -> Result<Vec<Pair>, Vec<String
         }
     }
     if lacks.is_empty() { Ok(pairs) } else { Err(lacks) }
+}
+
+/// The paths of all `files`, or the names of those that are missing.
+fn files_or_lacks(folder: &Path, files: &[&str]) -> Result<Vec<PathBuf>, Vec<String>> {
+    let lacks: Vec<String> = files.iter().filter(|f| !folder.join(f).is_file()).map(|&f| f.to_owned()).collect();
+    if lacks.is_empty() { Ok(files.iter().map(|f| folder.join(f)).collect()) } else { Err(lacks) }
 }
 
 /// The known name most like `name`, if any is like it.

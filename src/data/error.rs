@@ -26,6 +26,42 @@ pub enum DataError {
         problem: IdxProblem,
     },
 
+    /// A file of another format than IDX is not what it should be.
+    #[error("{}: {place}: {problem}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        place: Place,
+        /// What is wrong there.
+        problem: FormatProblem,
+    },
+
+    /// A made set could not be written.
+    #[error("cannot write {}: {source}; check that there is room and that you may write there", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// Nothing is overwritten.
+    #[error("{} is there already: move it away, or give another folder", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A set that is not made but had from elsewhere.
+    #[error("{name} is not a set that can be made; those are {}", made.join(", "))]
+    NotMade {
+        /// The set that was asked for.
+        name: String,
+        /// Those that can be made.
+        made: Vec<String>,
+    },
+
     /// Images and labels, or the parts of a set, do not fit together.
     #[error("data set {name}: {problem}")]
     Set {
@@ -100,6 +136,50 @@ pub enum DataError {
         /// What its files are.
         form: &'static str,
     },
+}
+
+/// A place in a file: a byte of the file itself, or of a part of it after decompression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes before it.
+    pub offset: u64,
+    /// The part that the bytes are counted in, empty for the file itself.
+    pub part: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}", self.offset)?;
+        if self.part.is_empty() { Ok(()) } else { write!(f, " of {}", self.part) }
+    }
+}
+
+/// What is wrong at one place of a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatProblem {
+    /// It is a file of another kind.
+    #[error("this is not {0}; download it again, or give the file that belongs here")]
+    NotA(&'static str),
+
+    /// The file ends too early.
+    #[error("the data ends here, {missing} bytes too early; copy or download the file again")]
+    Truncated {
+        /// Bytes that are missing of what was being read.
+        missing: u64,
+    },
+
+    /// What is said here cannot be.
+    #[error("{0}; the file is damaged, copy or download it again")]
+    Damaged(String),
+
+    /// A form of the format that this version does not read.
+    #[error("{0}")]
+    Unsupported(String),
+
+    /// A sound file that does not hold what it should.
+    #[error("{0}; is it the file of another data set?")]
+    Content(String),
 }
 
 /// What is wrong inside one IDX file. Offsets and sizes count bytes after decompression.
@@ -263,12 +343,23 @@ pub enum SetProblem {
 pub struct MissingSet {
     /// Name of the set.
     pub name: String,
-    /// File names that must lie together in one folder, each plain or with `.gz` added.
-    pub files: Vec<String>,
+    /// The forms it is read in; the files of one must lie together in one folder.
+    pub forms: Vec<FormFiles>,
     /// Every folder looked in, in order.
     pub looked_in: Vec<LookedIn>,
     /// Where the set may be had, if that can be said.
     pub hint: Option<&'static str>,
+    /// The set it could be made from, which is missing as well.
+    pub made_of: Option<&'static str>,
+}
+
+/// The files of one form of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormFiles {
+    /// Their names.
+    pub files: Vec<String>,
+    /// Whether each may have `.gz` added.
+    pub gz: bool,
 }
 
 /// One folder that was searched in vain.
@@ -276,18 +367,36 @@ pub struct MissingSet {
 pub struct LookedIn {
     /// The folder.
     pub folder: PathBuf,
-    /// The files it lacks; `None` where there is no such folder.
-    pub lacks: Option<Vec<String>>,
+    /// What it has of a form; `None` where there is no such folder.
+    pub lacks: Option<Lacks>,
+}
+
+/// What a folder has of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lacks {
+    /// No file of any form.
+    All,
+    /// A part of one form, without these files.
+    Files(Vec<String>),
+}
+
+impl fmt::Display for FormFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.files.join(", "))?;
+        if self.gz { f.write_str(" (each plain or .gz)") } else { Ok(()) }
+    }
+}
+
+impl MissingSet {
+    /// The files of all forms, as a text.
+    pub fn files(&self) -> String {
+        self.forms.iter().map(FormFiles::to_string).collect::<Vec<_>>().join("; or ")
+    }
 }
 
 impl fmt::Display for MissingSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "data set {} was not found: it needs {} (each plain or .gz) together in one folder; ",
-            self.name,
-            self.files.join(", ")
-        )?;
+        write!(f, "data set {} was not found: it needs {} together in one folder; ", self.name, self.files())?;
         if self.looked_in.is_empty() {
             f.write_str("no folder was given to look in")?;
         } else {
@@ -300,11 +409,14 @@ impl fmt::Display for MissingSet {
             write!(f, "{}", place.folder.display())?;
             match &place.lacks {
                 None => f.write_str(" (no such folder)")?,
-                Some(files) if files.len() == self.files.len() => f.write_str(" (none of them)")?,
-                Some(files) => write!(f, " (lacks {})", files.join(", "))?,
+                Some(Lacks::All) => f.write_str(" (none of them)")?,
+                Some(Lacks::Files(files)) => write!(f, " (lacks {})", files.join(", "))?,
             }
         }
         f.write_str("; put the files in one of these folders, or give the folder that holds them")?;
+        if let Some(base) = self.made_of {
+            write!(f, ". It is made where {base} is found, and that was not found either")?;
+        }
         if let Some(hint) = self.hint {
             write!(f, ". {hint}")?;
         }

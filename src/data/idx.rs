@@ -4,7 +4,7 @@
 //! a u32. Images are N x H x W, or N x H x W x C in colour; labels are N.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -87,10 +87,60 @@ pub fn decode_labels(origin: &Path, reader: impl Read) -> Result<Vec<u32>, DataE
     Ok(data.into_iter().map(u32::from).collect())
 }
 
+/// Writes the images of a set and its labels, where it has any, as files that [`load_pair`] reads. Labels must be below
+/// 256; colour is written with the channels last.
+///
+/// # Errors
+/// [`DataError::Exists`] where one of the files is there, [`DataError::Write`] where the system fails.
+pub fn save_pair(set: &ImageSet, images: &Path, labels: &Path) -> Result<(), DataError> {
+    let (count, height, width) = (set.len() as u32, set.height as u32, set.width as u32);
+    let (magic, mut dims) = (if set.channels == 1 { GREY } else { COLOUR }, vec![count, height, width]);
+    if set.channels > 1 {
+        dims.push(set.channels as u32);
+    }
+    write_new(images, magic, &dims, |file| {
+        let plane = set.height * set.width;
+        let mut last = vec![0; set.image_bytes()];
+        for image in set.pixels.chunks_exact(set.image_bytes()) {
+            for (i, pixel) in image.iter().enumerate() {
+                last[i % plane * set.channels + i / plane] = *pixel;
+            }
+            file.write_all(&last)?;
+        }
+        Ok(())
+    })?;
+    let Some(values) = &set.labels else { return Ok(()) };
+    write_new(labels, LABELS, &[count], |file| values.iter().try_for_each(|&label| file.write_all(&[label as u8])))
+}
+
+/// Writes a file under another name first, so that one that is cut short is never taken for whole.
+fn write_new(
+    path: &Path,
+    magic: u32,
+    dims: &[u32],
+    data: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), DataError> {
+    if path.exists() {
+        return Err(DataError::Exists { path: path.to_owned() });
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let write = || {
+        let mut file = BufWriter::new(File::create(&part)?);
+        for word in [magic].iter().chain(dims) {
+            file.write_all(&word.to_be_bytes())?;
+        }
+        data(&mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        std::fs::rename(&part, path)
+    };
+    write().map_err(|source| DataError::Write { path: path.to_owned(), source })
+}
+
 /// Channels last to channels first, image by image.
-fn to_planar(data: &[u8], pixels: usize, channels: usize) -> Vec<u8> {
+pub(super) fn to_planar(data: &[u8], pixels: usize, channels: usize) -> Vec<u8> {
     let mut planar = Vec::with_capacity(data.len());
-    for image in data.chunks_exact(pixels * channels) {
+    for image in data.chunks_exact(pixels.saturating_mul(channels).max(1)) {
         for c in 0..channels {
             planar.extend(image.iter().skip(c).step_by(channels));
         }

@@ -29,9 +29,10 @@ pub struct Pair {
     pub labels: Option<PathBuf>,
 }
 
-/// The canonical names of the two files of a stem, without `.gz`: images, labels.
-pub fn canonical_names(stem: &str) -> [String; 2] {
-    [format!("{stem}{}", IMAGES[0]), format!("{stem}{}", LABELS[0])]
+/// The canonical names of the two files of a stem, without `.gz`: images, labels. Colour images have four dimensions.
+pub fn canonical_names(stem: &str, colour: bool) -> [String; 2] {
+    let ending = if colour { IMAGES[2] } else { IMAGES[0] };
+    [format!("{stem}{ending}"), format!("{stem}{}", LABELS[0])]
 }
 
 /// The pair of files of `stem` in `folder`, plain or `.gz` (plain first); `None` without images.

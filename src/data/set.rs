@@ -21,6 +21,8 @@ pub struct ImageSet {
     pub labels: Option<Vec<u32>>,
     /// Number of distinct classes, 0 without labels. A subset keeps the number of the set it was cut from.
     pub classes: usize,
+    /// The first so many images count in scores. All of them, except where a set has images that only train.
+    pub scored: usize,
 }
 
 impl ImageSet {
@@ -66,7 +68,7 @@ impl ImageSet {
             }
             None => (None, 0),
         };
-        Ok(ImageSet { name, channels, height, width, pixels, labels, classes })
+        Ok(ImageSet { name, channels, height, width, pixels, labels, classes, scored: images })
     }
 
     /// Number of images.
@@ -110,7 +112,8 @@ impl ImageSet {
         self.pick((0..n).map(|i| (i as u128 * len as u128 / n as u128) as usize))
     }
 
-    /// The images at `indices`, in that order; one may come more than once. `classes` stays that of the whole set.
+    /// The images at `indices`, in that order; one may come more than once. `classes` stays that of the whole set. Those
+    /// before the first that only trains count in scores.
     ///
     /// # Errors
     /// [`DataError::Set`] where an index is not below [`len`](ImageSet::len), or there are none.
@@ -149,11 +152,12 @@ impl ImageSet {
     /// A subset by indices that are known to be in range.
     fn pick(&self, indices: impl Iterator<Item = usize> + Clone) -> ImageSet {
         let mut pixels = Vec::with_capacity(indices.clone().count() * self.image_bytes());
+        let scored = indices.clone().take_while(|&i| i < self.scored).count();
         for i in indices.clone() {
             pixels.extend_from_slice(self.image(i));
         }
         let labels = self.labels.as_ref().map(|labels| indices.map(|i| labels[i]).collect());
-        ImageSet { name: self.name.clone(), pixels, labels, ..*self }
+        ImageSet { name: self.name.clone(), pixels, labels, scored, ..*self }
     }
 }
 

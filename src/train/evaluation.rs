@@ -14,7 +14,7 @@ pub struct Evaluation {
     pub distances: Vec<f32>,
     /// Images of each cluster.
     pub sizes: Vec<usize>,
-    /// Scores against the labels, where there are any.
+    /// Scores against the labels, where there are any, of the images that are [scored](ImageSet::scored).
     pub scores: Option<Scores>,
 }
 
@@ -30,8 +30,11 @@ impl Evaluation {
         let loss = costs.iter().map(|&c| f64::from(c)).sum::<f64>() / costs.len() as f64;
         let sizes = cluster_sizes(&assignments, k);
         let scores = match &set.labels {
-            Some(labels) => Some(score(labels, &assignments, set.classes, k)?),
-            None => None,
+            // Images that only train come after the others.
+            Some(labels) if set.scored > 0 => {
+                Some(score(&labels[..set.scored], &assignments[..set.scored], set.classes, k)?)
+            }
+            _ => None,
         };
         Ok(Evaluation { loss, assignments, distances, sizes, scores })
     }
@@ -40,5 +43,26 @@ impl Evaluation {
     pub fn imbalance(&self) -> f64 {
         let mean = self.assignments.len() as f64 / self.sizes.len() as f64;
         self.sizes.iter().max().map_or(0.0, |&m| m as f64 / mean)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_only_train_do_not_count_in_scores() {
+        let mut set = ImageSet::new("toy", 1, 1, 1, vec![0; 4], Some(vec![0, 1, 0, 1])).expect("a set");
+        let evaluate = |set: &ImageSet| {
+            let (winners, zeros) = (vec![0, 1, 1, 0], vec![0.0; 4]);
+            Evaluation::new(set, winners, zeros.clone(), &zeros, 2).expect("scores")
+        };
+        let acc = |set: &ImageSet| evaluate(set).scores.map(|s| s.acc);
+        assert_eq!(acc(&set), Some(0.5));
+        set.scored = 2;
+        assert_eq!(acc(&set), Some(1.0));
+        assert_eq!(evaluate(&set).sizes, [2, 2], "sizes count all");
+        set.scored = 0;
+        assert_eq!(acc(&set), None);
     }
 }
