@@ -9,22 +9,33 @@ use common::builder::Recorded;
 use common::table::cases;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
-use proteus::data::mnist5k;
+use proteus::data::ImageSet;
 use proteus::gpu::{Access, Dispatch, Lowered, lower, wgsl};
 use proteus::tape::{Arena, Dtype, Program, Store, Tape};
 use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
 
-/// Training and evaluation steps of the preset, as they are run.
+/// Training and evaluation steps of presets, as they are run.
 fn preset_steps() -> Vec<Program> {
-    let config = preset("mnist5k").expect("a preset");
-    let set = mnist5k::load().expect("the embedded digits");
+    let sets: [(&str, [usize; 3], &[&str]); 4] = [
+        ("mnist5k", [1, 28, 28], &[]),
+        ("mnist", [1, 28, 28], &["model=gmm"]),
+        ("usps", [1, 16, 16], &["model=gmm", "gaussian_weights_std=5"]),
+        ("megadepth", [3, 128, 128], &[]),
+    ];
+    sets.into_iter().flat_map(|(name, shape, changes)| steps(name, shape, changes)).collect()
+}
+
+/// The steps of a preset on images of a shape.
+fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
+    let config = preset(name).and_then(|config| config.set(changes)).expect(name);
+    let batch = config.batch_size;
+    let set = ImageSet::new(name, c, h, w, vec![7; batch * c * h * w], None).expect(name);
     let mut store = Store::new();
-    let model = config.spec(&set).expect("a model").declare(&mut store);
+    let model = config.spec(&set).expect(name).declare(&mut store);
     let last = config.curriculum.len();
     let ledger = Ledger::new(&mut store, &set, &config, model.groups(last).len());
     let mut programs = Vec::new();
     for active in [0, last] {
-        let batch = config.batch_size;
         let step = training_step(model.as_ref(), &mut store, &ledger, &config, batch, active);
         programs.push(step.expect("differentiable"));
         programs.push(evaluation_step(model.as_ref(), &store, &ledger, batch, active));
