@@ -17,7 +17,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A run that is short but goes through both stages and a last partial batch.
-const SHORT: [&str; 12] = [
+const SHORT: [&str; 14] = [
     "train",
     "mnist5k",
     "--device",
@@ -26,6 +26,8 @@ const SHORT: [&str; 12] = [
     "limit=150",
     "--set",
     "epochs=2",
+    "--set",
+    "sequence=identity affine",
     "--set",
     "curriculum=[1]",
     "--set",
@@ -223,7 +225,7 @@ fn a_named_adapter_trains_and_shows_its_kernels() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let name = std::env::var("PROTEUS_TEST_GPU").unwrap_or("gpu:0".into());
-    let short = ["limit=24", "epochs=2", "curriculum=[1]", "batch_size=16", "clusters=3"];
+    let short = ["limit=24", "epochs=2", "sequence=identity affine", "curriculum=[1]", "batch_size=16", "clusters=3"];
     let common = short.iter().flat_map(|s| ["--set", s]).collect::<Vec<_>>();
     let on_gpu = [&["train", "--device", &name, "--out", "gpu", "--dump-wgsl", "wgsl"], &common[..]].concat();
     let output = proteus(&on_gpu, folder.path());
@@ -247,7 +249,19 @@ fn a_named_adapter_trains_and_shows_its_kernels() {
 fn ctrl_c_saves() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args(["train", "--device", "cpu", "--set", "epochs=9000", "--set", "curriculum=[9000]", "--out", "run"]);
+    command.args([
+        "train",
+        "--device",
+        "cpu",
+        "--set",
+        "epochs=9000",
+        "--set",
+        "sequence=identity affine",
+        "--set",
+        "curriculum=[9000]",
+        "--out",
+        "run",
+    ]);
     command.current_dir(folder.path()).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
     let child = command.spawn().expect("the program starts");
     let weights = folder.path().join("run/model.safetensors");

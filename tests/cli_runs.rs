@@ -83,7 +83,13 @@ fn kill_and_resume() {
     let home = tempfile::tempdir().expect("a folder");
     let here = home.path();
     // Some hundred short epochs, then some long ones.
-    let settings = ["epochs=206", "curriculum=[200]", "check_cluster_interval=3", "empty_cluster_threshold=0.9"];
+    let settings = [
+        "epochs=206",
+        "sequence=identity affine",
+        "curriculum=[200]",
+        "check_cluster_interval=3",
+        "empty_cluster_threshold=0.9",
+    ];
     succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
     let run = here.join("run");
     let mut child = command(&train(&settings, &["--out", "run", "--quiet"]), here).spawn().expect("the program starts");
@@ -136,7 +142,7 @@ fn kill_and_resume() {
 fn ctrl_c_and_resume() {
     let home = tempfile::tempdir().expect("a folder");
     let here = home.path();
-    let settings = ["epochs=12", "curriculum=[1]"];
+    let settings = ["epochs=12", "sequence=identity affine", "curriculum=[1]"];
     succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
     let mut child = command(&train(&settings, &["--out", "run"]), here).spawn().expect("the program starts");
     wait_for(&here.join("run/model.safetensors"), &mut child);
@@ -155,7 +161,7 @@ fn ctrl_c_and_resume() {
 fn several_seeds_are_summed_up_and_compared() {
     let home = tempfile::tempdir().expect("a folder");
     let here = home.path();
-    let settings = ["epochs=2", "curriculum=[1]"];
+    let settings = ["epochs=2", "sequence=identity affine", "curriculum=[1]"];
     let shown = succeeds(&train(&settings, &["--runs", "3", "--seed", "4", "--out", "sweep"]), here);
     for part in ["run 2 of 3, seed 5", "seed_6", "mean", "std", "least loss: seed_", "3 of 3 runs are finished"] {
         assert!(shown.contains(part), "'{part}' in {shown}");
@@ -213,7 +219,7 @@ fn several_seeds_are_summed_up_and_compared() {
 #[test]
 fn failed_runs_are_kept_out() {
     let home = tempfile::tempdir().expect("a folder");
-    let settings = ["epochs=2", "curriculum=[2]", "lr_milestones=[1]", "lr_gamma=1e33"];
+    let settings = ["epochs=2", "sequence=identity affine", "curriculum=[2]", "lr_milestones=[1]", "lr_gamma=1e33"];
     let args = train(&settings, &["--runs", "2", "--out", "sweep", "--quiet"]);
     fails(&args, home.path(), 1, &["seed_0 failed: the loss became", "2 of 2 runs failed (seed_0, seed_1)"]);
     let summary = json(&home.path().join("sweep/summary.json"));

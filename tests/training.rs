@@ -20,8 +20,13 @@ impl proteus::train::Observer for Silent {
 
 /// Both stages, a last partial batch, looks for empty clusters.
 fn config(changes: &[&str]) -> Config {
-    let short = ["epochs=4", "curriculum=[2]", "batch_size=64", "check_cluster_interval=3", "limit=200"];
-    preset("mnist5k").and_then(|c| c.set(&short)).and_then(|c| c.set(changes)).expect("a good configuration")
+    let short = ["epochs=4", "batch_size=64", "check_cluster_interval=3", "limit=200"];
+    let stages = ["sequence=identity affine", "curriculum=[2]", "lr_milestones=[]"];
+    preset("mnist5k")
+        .and_then(|c| c.set(&short))
+        .and_then(|c| c.set(&stages))
+        .and_then(|c| c.set(changes))
+        .expect("a good configuration")
 }
 
 fn images(config: &Config) -> ImageSet {
