@@ -24,5 +24,6 @@ fn main(
     if i >= params.n {
         return;
     }
-    y[i] = max(x[i], 0.0);
+    // What is not a number stays so, where the device has such numbers.
+    y[i] = select(x[i], 0.0, x[i] < 0.0);
 }

@@ -67,6 +67,18 @@ fn archive(change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>, more: &[(&str, &[u
     to.finish().expect("an archive").into_inner()
 }
 
+/// A small file must not grow into a large one in memory.
+#[test]
+fn compressed_records_are_refused() {
+    let mut to = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    to.start_file("archive/data.pkl", options).expect("a record");
+    to.write_all(&vec![0; 1 << 20]).expect("written");
+    let bytes = to.finish().expect("an archive").into_inner();
+    let error = open(bytes).expect_err("compressed").to_string();
+    assert!(error.contains("data.pkl") && error.contains("torch.save stores records as they are"), "{error}");
+}
+
 fn pickle() -> Vec<u8> {
     let mut from = ZipArchive::new(Cursor::new(fixture("tensors"))).expect("an archive");
     let mut bytes = Vec::new();

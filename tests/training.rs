@@ -84,6 +84,10 @@ fn memory_reuse_chains_and_instruction_sets_do_not_change_the_result() {
     let options = Options { threads: Some(2), chains: false, ..Options::default() };
     let (unchained, ..) = run(&config, &mut CpuEngine::with_options(options).expect("an engine"));
     assert_eq!(bits(&unchained), bits(&losses), "operations on rows one by one");
+    let mixture = Config { model: "gmm".into(), limit: 20, ..config.clone() };
+    let (losses_of_mixture, ..) = run(&mixture, &mut cpu(2));
+    let (unchained, ..) = run(&mixture, &mut CpuEngine::with_options(options).expect("an engine"));
+    assert_eq!(bits(&unchained), bits(&losses_of_mixture), "operations on rows of a mixture one by one");
     let options = Options { threads: Some(2), reuse: false, ..Options::default() };
     let mut apart = CpuEngine::with_options(options).expect("an engine");
     let (again, ..) = run(&config, &mut apart);

@@ -173,12 +173,21 @@ fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {
 
 /// The command that goes on with a run.
 pub fn resume_line(args: &Args, run: &Path) -> String {
-    let mut line = format!("proteus train --resume {}", run.display());
+    let mut line = format!("proteus train --resume {}", quoted(&run.display().to_string()));
     if args.device != "auto" {
-        line += &format!(" --device {}", args.device);
+        line += &format!(" --device {}", quoted(&args.device));
+    }
+    if let Some(threads) = args.threads {
+        line += &format!(" --threads {threads}");
     }
     for folder in &args.data {
-        line += &format!(" --data {}", folder.display());
+        line += &format!(" --data {}", quoted(&folder.display().to_string()));
     }
     line
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%".contains(c);
+    if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

@@ -32,6 +32,12 @@ pub fn kernel(isa: Isa, map: Map, eps: f32, then: Then) -> Kernel {
     })
 }
 
+/// max(x, 0), but what is not a number stays so: a network that broke must show in the loss.
+#[inline(always)]
+fn rectify(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
 for_each_isa! {
     fn normalise<V>(x: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
         for (y, x) in y.chunks_mut(mean.len()).zip(x.chunks(mean.len())) {
@@ -46,7 +52,7 @@ for_each_isa! {
     fn rectified<V>(x: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
         for (y, x) in y.chunks_mut(mean.len()).zip(x.chunks(mean.len())) {
             for ((y, x), ((m, s), b)) in y.iter_mut().zip(x).zip(mean.iter().zip(scale).zip(beta)) {
-                *y = ((x - m) * s + b).max(0.0);
+                *y = rectify((x - m) * s + b);
             }
         }
     }
@@ -57,7 +63,7 @@ for_each_isa! {
         let stretch = mean.len();
         for ((y, x), r) in y.chunks_mut(stretch).zip(x.chunks(stretch)).zip(residual.chunks(stretch)) {
             for (((y, x), r), ((m, s), b)) in y.iter_mut().zip(x).zip(r).zip(mean.iter().zip(scale).zip(beta)) {
-                *y = ((x - m) * s + b + r).max(0.0);
+                *y = rectify((x - m) * s + b + r);
             }
         }
     }

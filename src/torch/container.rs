@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 use zip::result::ZipError;
 
 /// The pickle of the number 0x1950a86a20f9469cfc6c, which files before PyTorch 1.6 begin with.
@@ -109,7 +109,11 @@ fn record(path: &Path, archive: &mut ZipArchive<Cursor<Arc<[u8]>>>, name: &str) 
         }
         other => failed(other.to_string()),
     })?;
-    // Not with the capacity that the archive claims: records are stored, so reading stops at the end of the file.
+    if file.compression() != CompressionMethod::Stored {
+        let how = file.compression();
+        return Err(failed(format!("{how}; torch.save stores records as they are: load and save the file with PyTorch")));
+    }
+    // Not with the capacity that the archive claims: what is stored ends with the file.
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|e| failed(e.to_string()))?;
     Ok(bytes)

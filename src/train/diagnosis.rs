@@ -5,6 +5,23 @@ use crate::model::Model;
 use crate::nn::{Mode, STACKED};
 use crate::tape::{Engine, EngineError, Persistent, Store};
 
+/// Names a parameter or running statistic with a value that is not finite, if there is one. Some operations turn what is
+/// not a number into one, so the loss alone does not tell.
+pub fn broken_parameter(
+    model: &dyn Model,
+    store: &Store,
+    engine: &mut dyn Engine,
+) -> Result<Option<String>, EngineError> {
+    for id in model.state() {
+        let tensor = &store[id];
+        let values = engine.read_f32(tensor)?;
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            return Ok(Some(format!("the parameter {}", published_name(tensor, at, model.spec().k))));
+        }
+    }
+    Ok(None)
+}
+
 /// Names the first tensor with a value that is not finite: among the parameters and running statistics, and then in the
 /// order in which the next `batch` images go through the model. Loads a plan of its own.
 pub fn first_not_finite(
@@ -14,12 +31,8 @@ pub fn first_not_finite(
     ledger: &Ledger,
     pass: (usize, usize, Mode),
 ) -> Result<String, EngineError> {
-    for id in model.state() {
-        let tensor = &store[id];
-        let values = engine.read_f32(tensor)?;
-        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-            return Ok(format!("the parameter {}", published_name(tensor, at, model.spec().k)));
-        }
+    if let Some(parameter) = broken_parameter(model, store, engine)? {
+        return Ok(parameter);
     }
     let (program, names) = tracing_step(model, store, ledger, pass);
     let plan = engine.load(&[program])?[0];

@@ -258,13 +258,13 @@ impl Published {
             match (number, identity, outputs) {
                 // The leading identity predicts nothing.
                 (0, Some([0]), None) => {}
-                (1.., Some([points, 2]), Some([p])) if splines && *p == 2 * points => {
+                (1.., Some([points, 2]), Some([p])) if splines && points.checked_mul(2) == Some(*p) => {
                     options.grid_size = points.isqrt();
                     modules.push(Module::Tps);
                 }
                 (1.., Some([2, 3]), Some([6])) => modules.push(Module::Affine),
                 (1.., Some([3, 3]), Some([9])) => modules.push(Module::Projective),
-                (1.., Some([a, b]), Some([p])) if *a == channels && a == b && *p == 2 * channels => {
+                (1.., Some([a, b]), Some([p])) if *a == channels && a == b && channels.checked_mul(2) == Some(*p) => {
                     modules.push(Module::Color);
                 }
                 (1.., Some([n]), Some([p])) if n == p && *n > 1 => {

@@ -151,7 +151,10 @@ pub fn tracing_step(
     let (x, _) = ledger.gather(&mut tape, store, batch);
     let images = tape.persistent(store, model.prototypes());
     let results = model.common().transformer.trace(&mut tape, store, x, images, active, mode);
-    let distances = model.evaluate(&mut tape, store, x, active).distances;
+    let distances = match mode {
+        Mode::Train => model.objective(&mut tape, store, x, active).distances,
+        Mode::Eval => model.evaluate(&mut tape, store, x, active).distances,
+    };
     let results = results.into_iter().chain([("the distances".to_string(), distances)]);
     let names = results.map(|(name, v)| {
         tape.output(v);

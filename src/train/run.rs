@@ -197,7 +197,13 @@ pub fn evaluate_run(
     if hard_morphology {
         trainer.evaluate_hard_morphology();
     }
-    trainer.evaluate()
+    // Nothing is trained here, so that the advice about training would mislead.
+    trainer.evaluate().map_err(|error| match error {
+        TrainError::Diverged { place, .. } => {
+            TrainError::Damaged { path, problem: format!("a value that is not a finite number is in {place}") }
+        }
+        other => other,
+    })
 }
 
 fn finish(

@@ -49,7 +49,7 @@ impl RunFolder {
         std::fs::create_dir_all(path).map_err(failed)?;
         let files = std::fs::read_dir(path).map_err(failed)?;
         // A run that was killed as it began leaves these.
-        let trace = |name: &OsStr| name == LOCK || name == "config.toml.part";
+        let trace = |name: &OsStr| name == LOCK || name == "config.toml.part" || name == "runs.toml.part";
         if files.into_iter().any(|f| f.map_or(true, |f| !trace(&f.file_name()))) {
             return Err(TrainError::FolderTaken(path.to_path_buf()));
         }

@@ -3,7 +3,7 @@
 use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::course::{CHANGED, Course, Snapshot, Stream, random};
-use super::diagnosis::first_not_finite;
+use super::diagnosis::{broken_parameter, first_not_finite};
 use super::error::TrainError;
 use super::evaluation::Evaluation;
 use super::programs::{Ledger, alignment_step, evaluation_step, training_step};
@@ -194,13 +194,18 @@ impl<'a> Trainer<'a> {
         match self.train_steps(self.steps(), report) {
             Err(TrainError::Diverged { loss, step, epoch, lr, .. }) => {
                 // Later steps have spread it over all parameters: up to the last good one everything is done again.
-                before.restore(&mut self.course, self.engine)?;
-                self.train_steps(step - 1, &mut |_, _| ControlFlow::Continue(()))?;
-                let place = self.first_not_finite(step - 1, Mode::Train)?;
+                let place = self.repeat(before, step).unwrap_or_else(unknown);
                 Err(TrainError::Diverged { loss, step, epoch, lr, place })
             }
             other => other,
         }
+    }
+
+    /// Goes on from `before` to the step (from 1) that diverged, and looks where its first value is that is not finite.
+    fn repeat(&mut self, before: Snapshot, step: usize) -> Result<String, TrainError> {
+        before.restore(&mut self.course, self.engine)?;
+        self.train_steps(step - 1, &mut |_, _| ControlFlow::Continue(()))?;
+        Ok(self.first_not_finite(step - 1, Mode::Train)?)
     }
 
     /// Where the first value is that is not finite, with the images of `step` (from 0) of the order in the model.
@@ -283,15 +288,17 @@ impl<'a> Trainer<'a> {
         let distances = self.engine.read_f32(&self.store[self.ledger.minima])?;
         let costs = self.engine.read_f32(&self.store[self.ledger.costs])?;
         let evaluation = Evaluation::new(self.set, assignments, distances, &costs, self.config.clusters)?;
-        if !evaluation.loss.is_finite() {
-            // The last update of the epoch did it: no training step has seen its loss.
-            let (loss, step, epoch) = (evaluation.loss, self.steps(), self.course.epoch);
-            let lr = schedule::learning_rate(&self.config, epoch.saturating_sub(1));
-            let image = costs.iter().position(|c| !c.is_finite()).unwrap_or(0);
-            let place = self.first_not_finite(image / self.config.batch_size, Mode::Eval)?;
-            return Err(TrainError::Diverged { loss, step, epoch, lr, place });
+        let broken = broken_parameter(self.model.as_ref(), &self.store, self.engine)?;
+        if broken.is_none() && evaluation.loss.is_finite() {
+            return Ok(evaluation);
         }
-        Ok(evaluation)
+        // The last update of the epoch did it: no training step has seen its loss.
+        let (loss, step, epoch) = (evaluation.loss, self.steps(), self.course.epoch);
+        let lr = schedule::learning_rate(&self.config, epoch.saturating_sub(1));
+        let image = costs.iter().position(|c| !c.is_finite()).unwrap_or(0);
+        let searched = |this: &mut Self| this.first_not_finite(image / this.config.batch_size, Mode::Eval);
+        let place = broken.unwrap_or_else(|| searched(self).map_err(TrainError::from).unwrap_or_else(unknown));
+        Err(TrainError::Diverged { loss, step, epoch, lr, place })
     }
 
     /// Prototype `chosen[i]` transformed for image `images[i]`, for all i: [n,C,H,W].
@@ -413,4 +420,9 @@ impl<'a> Trainer<'a> {
 fn layout(store: &Store) -> String {
     let held = store.iter().filter(|(_, t)| CHANGED.contains(&t.arena));
     held.map(|(_, t)| format!("{} {:?} {:?} {}\n", t.name, t.shape.0, t.arena, t.offset)).collect()
+}
+
+/// What is said of a divergence whose origin could not be found.
+fn unknown(error: TrainError) -> String {
+    format!("a place that could not be found ({error})")
 }

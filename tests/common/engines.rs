@@ -32,6 +32,11 @@ pub const CPU: &[Candidate] = &[
         make: || cpu(cpu::Options { threads: Some(2), reuse: false, ..Default::default() }),
     },
     Candidate {
+        name: "cpu, direct convolutions, one operation a kernel",
+        arithmetic: "direct",
+        make: || cpu(cpu::Options { threads: Some(2), winograd: false, chains: false, ..Default::default() }),
+    },
+    Candidate {
         name: "cpu, portable, 3 threads",
         arithmetic: "portable",
         make: || cpu(cpu::Options { threads: Some(3), isa: cpu::Isa::Portable, ..Default::default() }),

@@ -156,6 +156,10 @@ fn convolutions(all: &mut Vec<Case>) {
         convolution([2, 20, 5, 8], [33, 1, 1], 2, 0),
         convolution([3, 128, 1, 1], [256, 1, 1], 2, 0),
         convolution([2, 96, 2, 2], [112, 3, 3], 1, 1),
+        convolution([2, 16, 1, 9], [16, 3, 3], 1, 1),
+        convolution([3, 16, 9, 1], [32, 3, 3], 1, 1),
+        convolution([2, 32, 5, 6], [16, 3, 3], 1, 1),
+        convolution([1, 16, 1, 1], [16, 3, 3], 1, 1),
         // Batches and weights beyond the bounds by which weight gradients are split.
         convolution([37, 3, 5, 4], [17, 3, 3], 2, 1),
         convolution([50, 4, 3, 3], [32, 3, 3], 1, 1),
