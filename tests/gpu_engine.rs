@@ -374,7 +374,8 @@ fn kernels_can_be_replaced_and_dumped() {
     let program = Program::new(&tape);
 
     let relu = proteus::gpu::wgsl::source("relu", None).expect("a kernel");
-    std::fs::write(folder.path().join("relu.wgsl"), relu.replace("max(x[i], 0.0)", "7.0 * x[i]")).expect("written");
+    std::fs::write(folder.path().join("relu.wgsl"), relu.replace("select(x[i], 0.0, x[i] < 0.0)", "7.0 * x[i]"))
+        .expect("written");
     {
         let Some(mut engine) = open(options.clone()) else { return };
         engine.allocate(&store).expect("allocated");
@@ -386,7 +387,9 @@ fn kernels_can_be_replaced_and_dumped() {
         assert!(std::fs::read_to_string(dump.join("relu.wgsl")).expect("dumped").contains("7.0 * x[i]"));
     }
 
-    for (broken, word) in [(relu.replace("max(", "maxx("), "maxx"), (relu.replace("read_write", "read"), "relu")] {
+    for (broken, word) in
+        [(relu.replace("select(", "selectt("), "selectt"), (relu.replace("read_write", "read"), "relu")]
+    {
         std::fs::write(folder.path().join("relu.wgsl"), broken).expect("written");
         let Some(mut engine) = open(options.clone()) else { return };
         engine.allocate(&store).expect("allocated");

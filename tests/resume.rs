@@ -40,7 +40,7 @@ const NEVER: usize = usize::MAX;
 /// Both stages, a last partial batch, restarts of clusters at looks that fall anywhere in an epoch.
 fn config(changes: &[&str]) -> Config {
     let short = ["epochs=4", "batch_size=16", "check_cluster_interval=3", "limit=50"];
-    let stages = ["sequence=identity affine", "curriculum=[2]", "lr_milestones=[]"];
+    let stages = ["sequence=identity affine", "curriculum=[2]", "lr_milestones=[]", "eval_interval=1"];
     let small = ["clusters=4", "empty_cluster_threshold=0.9"];
     let all = [&short[..], &stages, &small, changes].concat();
     preset("mnist5k").and_then(|c| c.set(&all)).expect("a good configuration")

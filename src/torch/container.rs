@@ -8,8 +8,8 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use zip::{CompressionMethod, ZipArchive};
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 /// The pickle of the number 0x1950a86a20f9469cfc6c, which files before PyTorch 1.6 begin with.
 const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
@@ -111,7 +111,9 @@ fn record(path: &Path, archive: &mut ZipArchive<Cursor<Arc<[u8]>>>, name: &str) 
     })?;
     if file.compression() != CompressionMethod::Stored {
         let how = file.compression();
-        return Err(failed(format!("{how}; torch.save stores records as they are: load and save the file with PyTorch")));
+        return Err(failed(format!(
+            "{how}; torch.save stores records as they are: load and save the file with PyTorch"
+        )));
     }
     // Not with the capacity that the archive claims: what is stored ends with the file.
     let mut bytes = Vec::new();
