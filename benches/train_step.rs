@@ -5,7 +5,7 @@
 //! the preset mnist on the CPU by default.
 
 use proteus::data::ImageSet;
-use proteus::tape::Engine;
+use proteus::tape::{Engine, KernelTime};
 use proteus::train::{Trainer, preset};
 use proteus::{cpu, device, gpu};
 use std::ops::ControlFlow;
@@ -47,12 +47,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("step of {batch} images: median {:.1} ms, least {:.1} ms", times[times.len() / 2], times[0]);
             continue;
         }
-        println!("{:<26}{:>9}{:>8}{:>12}", "kernel", "ms/step", "calls", "GFLOP/s");
         let all = trainer.steps() as f64;
-        for row in trainer.kernel_times() {
-            let (ms, calls) = (row.time.as_secs_f64() * 1e3 / all, row.calls as f64 / all);
-            let rate = row.flops as f64 / row.time.as_secs_f64().max(1e-9) / 1e9;
-            println!("{:<26}{ms:>9.2}{calls:>8.1}{rate:>12.1}", row.name);
+        for rows in [KernelTime::by_kernel(trainer.launches()), KernelTime::by_work(trainer.launches())] {
+            println!("{:<26}{:>9}{:>8}{:>10}{:>8}", "kernel", "ms/step", "calls", "GFLOP/s", "GB/s");
+            for row in rows {
+                let (ms, calls) = (row.time.as_secs_f64() * 1e3 / all, row.calls as f64 / all);
+                let (gflops, gbytes) = (row.gflops(), row.gbytes());
+                println!("{:<26}{ms:>9.2}{calls:>8.1}{gflops:>10.1}{gbytes:>8.1}  {}", row.name, row.detail);
+            }
         }
     }
     Ok(())

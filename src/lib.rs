@@ -1,6 +1,7 @@
 //! Proteus: deep transformation-invariant clustering (Monnier, Groueix and Aubry, NeurIPS 2020)
 //! on a compute engine written for it by hand.
 
+pub mod bench;
 pub mod cli;
 pub mod cpu;
 pub mod data;

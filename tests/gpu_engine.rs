@@ -8,7 +8,7 @@ use adapter::open_or_skip as open;
 use proteus::cpu::CpuEngine;
 use proteus::gpu::{GpuEngine, Options, adapters};
 use proteus::tape::{
-    AdamSpec, Arena, ConvSpec, Engine, EngineError, Padding, PersistentId, Program, Rows, Store, Tape,
+    AdamSpec, Arena, ConvSpec, Engine, EngineError, KernelTime, Padding, PersistentId, Program, Rows, Store, Tape,
 };
 
 /// One device at a time: software drivers leak and race when a process has many.
@@ -344,12 +344,12 @@ fn kernels_are_timed_where_the_device_can() {
         let Some(mut engine) = open(Options { baseline_limits, ..Options::default() }) else { return };
         model.start(&mut engine);
         let plan = engine.load(std::slice::from_ref(&model.step)).expect("loaded")[0];
-        if !engine.time_kernels() {
+        if !engine.time_kernels(true) {
             assert!(baseline_limits || !engine.adapter().timestamps, "an adapter with timestamps times");
             continue;
         }
         engine.run(plan, 1).expect("ran");
-        let times = engine.kernel_times();
+        let times = KernelTime::by_kernel(engine.launches());
         assert_eq!(times.iter().map(|t| t.flops).sum::<u64>(), model.step.flops());
         assert!(times.windows(2).all(|pair| pair[0].time >= pair[1].time), "the longest first: {times:?}");
         assert!(times.iter().any(|t| !t.time.is_zero()), "something takes time: {times:?}");

@@ -27,16 +27,22 @@ pub fn kernel(isa: Isa, map: Map, eps: f32, rectified: bool) -> Kernel {
 
 for_each_isa! {
     fn plain<V>(x: &[f32], dy: &[f32], mean: &[f32]) -> [Vec<f64>; 2] {
-        image::<V>(x, dy, mean, |_, dy| dy, |_, dy| dy)
+        image::<V>(x, dy, mean, #[inline(always)] |_, dy| dy, |_, dy| dy)
     }
 }
 
 for_each_isa! {
     fn masked<V>(x: &[f32], dy: &[f32], y: &[f32], mean: &[f32]) -> [Vec<f64>; 2] {
         assert!(y.len() >= x.len(), "y of {} for x of {}", y.len(), x.len());
-        // SAFETY: `image` asks for whole vectors of the map.
-        let vector = |at: usize, dy: V| dy.where_positive(unsafe { V::load(y, at) });
-        image::<V>(x, dy, mean, vector, |at, dy| if y[at] > 0.0 { dy } else { 0.0 })
+        image::<V>(
+            x,
+            dy,
+            mean,
+            // SAFETY: `image` asks for whole vectors of the map.
+            #[inline(always)]
+            |at, dy| dy.where_positive(unsafe { V::load(y, at) }),
+            |at, dy| if y[at] > 0.0 { dy } else { 0.0 },
+        )
     }
 }
 
@@ -51,16 +57,21 @@ fn image<V: Vector>(
 ) -> [Vec<f64>; 2] {
     assert!(dy.len() >= x.len(), "dy of {} for x of {}", dy.len(), x.len());
     let mut totals = [vec![0.0; mean.len()], vec![0.0; mean.len()]];
-    let terms = |at: usize, c: usize| {
-        // SAFETY: `sums` asks for whole vectors of the map and of channels.
-        let (x, dy, mean) = unsafe { (V::load(x, at), V::load(dy, at), V::load(mean, c)) };
-        let dy = mask(at, dy);
-        [dy.mul(x.sub(mean)), dy]
-    };
-    let scalar = |at: usize, c: usize| {
-        let dy = mask_scalar(at, dy[at]);
-        [dy * (x[at] - mean[c]), dy]
-    };
-    sums(x.len() / mean.len(), mean.len(), terms, scalar, &mut totals);
+    sums(
+        x.len() / mean.len(),
+        mean.len(),
+        #[inline(always)]
+        |at, c| {
+            // SAFETY: `sums` asks for whole vectors of the map and of channels.
+            let (x, dy, mean) = unsafe { (V::load(x, at), V::load(dy, at), V::load(mean, c)) };
+            let dy = mask(at, dy);
+            [dy.mul(x.sub(mean)), dy]
+        },
+        |at, c| {
+            let dy = mask_scalar(at, dy[at]);
+            [dy * (x[at] - mean[c]), dy]
+        },
+        &mut totals,
+    );
     totals
 }

@@ -34,23 +34,34 @@ for_each_isa! {
     fn moments<V>(x: &[f32], channels: usize) -> Moments {
         let pixels = x.len() / channels;
         let mut means = [vec![0.0; channels]];
-        // SAFETY: `sums` asks for whole vectors of the map.
-        let values = |at: usize, _| [unsafe { V::load(x, at) }];
-        sums(pixels, channels, values, |at, _| [x[at]], &mut means);
+        sums(
+            pixels,
+            channels,
+            // SAFETY: `sums` asks for whole vectors of the map.
+            #[inline(always)]
+            |at, _| [unsafe { V::load(x, at) }],
+            |at, _| [x[at]],
+            &mut means,
+        );
         let [mut mean] = means;
         mean.iter_mut().for_each(|m| *m /= pixels as f64);
         let near: Vec<f32> = mean.iter().map(|&m| m as f32).collect();
         let mut deviations = [vec![0.0; channels], vec![0.0; channels]];
-        let terms = |at: usize, c: usize| {
-            // SAFETY: `sums` asks for whole vectors of the map and of channels.
-            let d = unsafe { V::load(x, at).sub(V::load(&near, c)) };
-            [d.mul(d), d]
-        };
-        let scalar = |at: usize, c: usize| {
-            let d = x[at] - near[c];
-            [d * d, d]
-        };
-        sums(pixels, channels, terms, scalar, &mut deviations);
+        sums(
+            pixels,
+            channels,
+            #[inline(always)]
+            |at, c| {
+                // SAFETY: `sums` asks for whole vectors of the map and of channels.
+                let d = unsafe { V::load(x, at).sub(V::load(&near, c)) };
+                [d.mul(d), d]
+            },
+            |at, c| {
+                let d = x[at] - near[c];
+                [d * d, d]
+            },
+            &mut deviations,
+        );
         let [mut squares, rest] = deviations;
         // What rounding left in the deviations corrects the mean and the squares.
         for c in 0..channels {

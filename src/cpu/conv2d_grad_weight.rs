@@ -1,13 +1,16 @@
 //! dw[o,i,window] = sum over images and output pixels p of dy[b,o,p] x[b,i, s p + window - pad].
 //!
-//! The rows of the register tile are (window, input channel), its columns 16 output channels, and each line of output
-//! pixels is one run. Images are summed in a fixed number of chunks, then the chunks in order; a task is one chunk of
-//! images for one block of columns.
+//! The rows of the register tile are (window column, input channel), neighbours in memory for one line of the window; its
+//! columns are 16 output channels. A tile sums over a strip of output pixels that stays in the first cache while all tiles
+//! read it. Images are summed in a fixed number of chunks, then the chunks in order; a task is one chunk of images for
+//! one block of columns.
+
+#![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
 
 use super::conv2d::Weights;
 use super::layout::Border;
-use super::simd::Isa;
-use super::tile::{COLUMNS, Run, Sum, multiply};
+use super::simd::{Isa, LEN, Vector, for_each_isa};
+use super::tile::COLUMNS;
 use super::{Kernel, Map};
 use crate::tape::ConvSpec;
 use rayon::prelude::*;
@@ -16,8 +19,10 @@ use rayon::prelude::*;
 const CHUNKS: usize = 16;
 /// Numbers of all partial sums together. Large weights have many blocks of columns to share out and need few chunks.
 const PARTIAL: usize = 1 << 22;
-/// Numbers of padded images that go into one product: small maps are summed over several images in registers.
-const GROUP: usize = 1 << 14;
+/// Numbers of inputs and gradients that are worked on at once, meant to stay in the first cache.
+const NEAR: usize = 6400;
+/// Rows of a tile: 6 x 16 sums fill twelve of the sixteen AVX registers.
+const ROWS: usize = 6;
 
 /// Chunks of images: at most so many, that their partial sums stay within bounds.
 fn chunks(w: Weights, images: usize) -> usize {
@@ -38,25 +43,11 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel {
     let border = Border::even(spec.pad);
     let wide = border.width(x.w) * x.c;
     let padded_image = border.len(x.h, x.w, x.c);
-    let bases: Vec<usize> = (0..w.inner())
-        .map(|m| {
-            let (ky, kx, i) = (m / w.ci / w.kw, m / w.ci % w.kw, m % w.ci);
-            ky * wide + kx * x.c + i
-        })
-        .collect();
-    let rows: Vec<usize> = (0..w.inner()).map(|m| m * COLUMNS).collect();
     let per_chunk = x.b.div_ceil(chunks(w, x.b));
-    let group = (GROUP / padded_image).clamp(1, per_chunk);
-    // Of one group, for gradients whose pixels are `step` numbers apart.
-    let runs = move |step: usize| -> Vec<Run> {
-        let line = |image: usize, y: usize| Run {
-            a: image * padded_image + y * spec.stride * wide,
-            b: (image * dy.pixels() + y * dy.w) * step,
-        };
-        (0..group).flat_map(|image| (0..dy.h).map(move |y| line(image, y))).collect()
-    };
     let blocks = w.co.div_ceil(COLUMNS);
-    let (runs, widened_runs) = (runs(w.co), runs(COLUMNS));
+    // Strips of nearly equal size.
+    let strips = dy.h.div_ceil(lines_of_strip(wide, w, dy, spec));
+    let strips: Vec<[usize; 2]> = (0..strips).map(|i| [i, i + 1].map(|i| i * dy.h / strips)).collect();
     Box::new(move |args| {
         let (input, gradient) = (args.f32(0), args.f32(1));
         let (output, partial) = (args.out(0), args.out(1));
@@ -64,29 +55,35 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel {
         let used = x.b.div_ceil(per_chunk);
         partial[..used * blocks * size].par_chunks_mut(size).enumerate().for_each(|(task, partial)| {
             let (first, column) = (task / blocks * per_chunk, task % blocks * COLUMNS);
-            let end = (first + per_chunk).min(x.b);
+            let images = first..(first + per_chunk).min(x.b);
             // The tile reads 16 columns: where there are fewer, from a copy with zeros beside them.
             let width = COLUMNS.min(w.co - column);
             let whole = width == COLUMNS;
-            let mut widened = if whole { Vec::new() } else { vec![0.0; group * dy.pixels() * COLUMNS] };
-            let mut padded = vec![0.0; group * padded_image];
+            let mut widened = if whole { Vec::new() } else { vec![0.0; dy.pixels() * COLUMNS] };
+            let mut padded = vec![0.0; padded_image];
             partial.fill(0.0);
-            for b in (first..end).step_by(group) {
-                let images = group.min(end - b);
-                let from = input[b * x.image()..].chunks_exact(x.image()).take(images);
-                for (to, from) in padded.chunks_exact_mut(padded_image).zip(from) {
-                    border.copy_into(from, x.h, x.w, x.c, to);
-                }
-                let gradient = &gradient[b * dy.image()..][..images * dy.image()];
+            for b in images {
+                border.copy_into(&input[b * x.image()..][..x.image()], x.h, x.w, x.c, &mut padded);
+                let gradient = &gradient[b * dy.image()..][..dy.image()];
                 for (to, from) in widened.chunks_exact_mut(COLUMNS).zip(gradient.chunks_exact(w.co)) {
-                    to[..width].copy_from_slice(&from[column..]);
+                    to[..width].copy_from_slice(&from[column..][..width]);
                 }
-                let (right, offset, runs, b_step) = match whole {
-                    true => (gradient, column, &runs, w.co),
-                    false => (&widened[..], 0, &widened_runs, COLUMNS),
-                };
-                let sum = Sum { runs: &runs[..images * dy.h], len: dy.w, a_step: spec.stride * x.c, b_step };
-                multiply(isa, sum, &padded, &bases, right, offset, partial, &rows, COLUMNS, true);
+                let (right, b_step) = if whole { (&gradient[column..], w.co) } else { (&widened[..], COLUMNS) };
+                for &[start, end] in &strips {
+                    let strip = Strip {
+                        kh: w.kh,
+                        rows: w.kw * w.ci,
+                        wide,
+                        lines: end - start,
+                        len: dy.w,
+                        a_line: spec.stride * wide,
+                        a_step: spec.stride * x.c,
+                        b_line: dy.w * b_step,
+                        b_step,
+                    };
+                    let (left, right) = (&padded[start * strip.a_line..], &right[start * strip.b_line..]);
+                    accumulate(isa, strip, left, right, partial);
+                }
             }
         });
         // [block][window][Ci][16] of every chunk -> [Co,Ci,window].
@@ -102,4 +99,92 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel {
             }
         });
     })
+}
+
+/// Lines of output pixels that keep what they need near.
+fn lines_of_strip(wide: usize, w: Weights, dy: Map, spec: ConvSpec) -> usize {
+    (NEAR.saturating_sub(w.kh * wide) / (spec.stride * wide + dy.w * COLUMNS)).clamp(1, dy.h)
+}
+
+/// Some lines of output pixels of one image.
+#[derive(Clone, Copy, Debug)]
+struct Strip {
+    /// Lines of the window.
+    kh: usize,
+    /// Numbers of a line of the window, (column, input channel).
+    rows: usize,
+    /// Numbers of a line of the padded input.
+    wide: usize,
+    lines: usize,
+    /// Pixels of a line.
+    len: usize,
+    /// From one line and pixel to the next in the padded input and in the gradient.
+    a_line: usize,
+    a_step: usize,
+    b_line: usize,
+    b_step: usize,
+}
+
+for_each_isa! {
+    /// partial [kh,rows,16] += what a strip contributes, from the padded input and the gradient at its first pixel.
+    fn accumulate<V>(s: Strip, padded: &[f32], gradient: &[f32], partial: &mut [f32]) {
+        if s.lines == 0 || s.len == 0 {
+            return;
+        }
+        // These bound every access of the tiles.
+        let (lines, pixels) = (s.lines - 1, s.len - 1);
+        let a_end = (s.kh - 1) * s.wide + lines * s.a_line + pixels * s.a_step + s.rows;
+        let b_end = lines * s.b_line + pixels * s.b_step + COLUMNS;
+        assert!(a_end <= padded.len() && b_end <= gradient.len(), "{s:?}: {} and {}", padded.len(), gradient.len());
+        assert!(s.kh * s.rows * COLUMNS <= partial.len(), "{s:?} adds to {}", partial.len());
+        let tiles = s.rows.div_ceil(ROWS);
+        for ky in 0..s.kh {
+            let mut row = 0;
+            for t in 0..tiles {
+                let end = (t + 1) * s.rows / tiles;
+                let (a, out) = (&padded[ky * s.wide + row..], &mut partial[(ky * s.rows + row) * COLUMNS..]);
+                // SAFETY: asserted above.
+                unsafe {
+                    match end - row {
+                        1 => tile::<V, 1>(s, a, gradient, out),
+                        2 => tile::<V, 2>(s, a, gradient, out),
+                        3 => tile::<V, 3>(s, a, gradient, out),
+                        4 => tile::<V, 4>(s, a, gradient, out),
+                        5 => tile::<V, 5>(s, a, gradient, out),
+                        _ => tile::<V, ROWS>(s, a, gradient, out),
+                    }
+                }
+                row = end;
+            }
+        }
+    }
+}
+
+/// P rows, whose numbers are neighbours in `a`.
+///
+/// # Safety
+/// As [`accumulate`] asserts.
+#[inline(always)]
+unsafe fn tile<V: Vector, const P: usize>(s: Strip, a: &[f32], b: &[f32], out: &mut [f32]) {
+    let mut acc = [[V::splat(0.0); 2]; P];
+    for line in 0..s.lines {
+        for j in 0..s.len {
+            let (at, from) = (line * s.a_line + j * s.a_step, line * s.b_line + j * s.b_step);
+            // SAFETY: passed on to the caller.
+            let g = unsafe { [V::load(b, from), V::load(b, from + LEN)] };
+            for p in 0..P {
+                // SAFETY: passed on to the caller.
+                let x = V::splat(unsafe { *a.get_unchecked(at + p) });
+                acc[p][0] = x.mul_add(g[0], acc[p][0]);
+                acc[p][1] = x.mul_add(g[1], acc[p][1]);
+            }
+        }
+    }
+    for p in 0..P {
+        for half in 0..2 {
+            let at = p * COLUMNS + half * LEN;
+            // SAFETY: passed on to the caller.
+            unsafe { acc[p][half].add(V::load(out, at)).store(out, at) };
+        }
+    }
 }

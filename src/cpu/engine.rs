@@ -4,7 +4,7 @@ use super::lower::{Lowered, lower};
 use super::memory::{Memory, Span};
 use super::simd::Isa;
 use crate::tape::memory::ACTIVATIONS;
-use crate::tape::{Arena, Engine, EngineError, KernelTime, PlanId, Program, Store};
+use crate::tape::{Arena, Engine, EngineError, Launch, PlanId, Program, Store};
 use std::time::Instant;
 
 /// Choices for a [`CpuEngine`].
@@ -28,13 +28,19 @@ impl Default for Options {
     }
 }
 
+/// The launches since a moment.
+struct Timing {
+    begin: Instant,
+    launches: Vec<Launch>,
+}
+
 /// Runs plans on the processor.
 pub struct CpuEngine {
     pool: rayon::ThreadPool,
     options: Options,
     memory: Memory,
     plans: Vec<Lowered>,
-    times: Option<Vec<KernelTime>>,
+    timing: Option<Timing>,
 }
 
 impl CpuEngine {
@@ -56,7 +62,7 @@ impl CpuEngine {
             .thread_name(|i| format!("proteus-{i}"))
             .build()
             .map_err(|e| EngineError::Kernel { kernel: "thread pool".into(), message: e.to_string() })?;
-        Ok(CpuEngine { pool, options, memory: Memory::default(), plans: Vec::new(), times: None })
+        Ok(CpuEngine { pool, options, memory: Memory::default(), plans: Vec::new(), timing: None })
     }
 
     fn words(&self, what: &str, words: usize) -> Result<Vec<u32>, EngineError> {
@@ -119,14 +125,15 @@ impl Engine for CpuEngine {
     }
 
     fn run(&mut self, plan: PlanId, times: usize) -> Result<(), EngineError> {
-        let CpuEngine { pool, memory, plans, times: timing, .. } = self;
+        let CpuEngine { pool, memory, plans, timing, .. } = self;
         pool.install(|| {
             for _ in 0..times {
                 for step in &plans[plan.0].steps {
                     let start = Instant::now();
                     (step.kernel)(&mut memory.args(&step.spans));
-                    if let Some(table) = timing {
-                        KernelTime::note(table, step.name, start.elapsed(), step.flops);
+                    if let Some(Timing { begin, launches }) = timing {
+                        let (work, time) = (step.work.clone(), start.elapsed());
+                        launches.push(Launch { work, start: start.duration_since(*begin), time });
                     }
                 }
             }
@@ -159,14 +166,12 @@ impl Engine for CpuEngine {
         self.memory.bytes()
     }
 
-    fn time_kernels(&mut self) -> bool {
-        self.times = Some(Vec::new());
+    fn time_kernels(&mut self, on: bool) -> bool {
+        self.timing = on.then(|| Timing { begin: Instant::now(), launches: Vec::new() });
         true
     }
 
-    fn kernel_times(&self) -> Vec<KernelTime> {
-        let mut times = self.times.clone().unwrap_or_default();
-        times.sort_by_key(|t| std::cmp::Reverse(t.time));
-        times
+    fn launches(&self) -> &[Launch] {
+        self.timing.as_ref().map_or(&[], |t| &t.launches)
     }
 }

@@ -25,7 +25,8 @@ for_each_isa! {
                 let mut gradient = [0.0f32; BLOCK];
                 gradient[..count].copy_from_slice(&dy[at..at + count]);
                 for j in 0..BLOCK {
-                    let [a, b, c, d] = std::array::from_fn(|k| cells.inside[k][j] * values[k][j]);
+                    let (a, b) = (cells.inside[0][j] * values[0][j], cells.inside[1][j] * values[1][j]);
+                    let (c, d) = (cells.inside[2][j] * values[2][j], cells.inside[3][j] * values[3][j]);
                     sx[j] += gradient[j] * ((b - a) * (1.0 - cells.fy[j]) + (d - c) * cells.fy[j]);
                     sy[j] += gradient[j] * ((c - a) * (1.0 - cells.fx[j]) + (d - b) * cells.fx[j]);
                 }

@@ -57,6 +57,7 @@ mod morpho_grad_weights;
 mod morpho_limit;
 mod morpho_weights;
 mod morpho_weights_grad;
+mod multiply_add;
 mod neg_log_normal;
 mod neg_log_normal_grad_deviation;
 mod neg_log_normal_grad_mean;

@@ -227,6 +227,10 @@ mod avx2 {
 
 /// Defines a function whose body is compiled once for each instruction set, with the vector type as its parameter: the
 /// plain loops in it are vectorised accordingly. It is called with the instruction set first.
+///
+/// Only what is inlined into a body has its instruction set. Helpers are `#[inline(always)]`, and registers are taken
+/// through loops, not through `array::map` or `from_fn`: whether their closures are inlined changes from build to build,
+/// and a Winograd transform was seen to take four times as long where they were not.
 macro_rules! for_each_isa {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$v:ident>($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? $body:block) => {
         $(#[$meta])*

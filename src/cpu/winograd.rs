@@ -81,14 +81,19 @@ for_each_isa! {
         for (n, tile) in some.enumerate() {
             let from = tile / tiles.across * 2 * wide + tile % tiles.across * 2 * c;
             for channel in (0..c).step_by(LEN) {
-                // SAFETY: the tile is inside the padded image, the channels are whole vectors.
-                let load = |i: usize, j: usize| unsafe { V::load(padded, from + i * wide + j * c + channel) };
-                let columns: [[V; 4]; 4] = std::array::from_fn(|j| input([0, 1, 2, 3].map(|i| load(i, j))));
+                let mut columns = [[V::splat(0.0); 4]; 4];
+                for j in 0..4 {
+                    for i in 0..4 {
+                        // SAFETY: the tile is inside the padded image, the channels are whole vectors.
+                        columns[j][i] = unsafe { V::load(padded, from + i * wide + j * c + channel) };
+                    }
+                    columns[j] = input(columns[j]);
+                }
                 for i in 0..4 {
-                    let line = input([0, 1, 2, 3].map(|j| columns[j][i]));
-                    for (j, value) in line.into_iter().enumerate() {
+                    let line = input([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
+                    for j in 0..4 {
                         // SAFETY: position 4 i + j of 16.
-                        unsafe { value.store(v, (4 * i + j) * plane + n * c + channel) };
+                        unsafe { line[j].store(v, (4 * i + j) * plane + n * c + channel) };
                     }
                 }
             }
@@ -106,14 +111,20 @@ for_each_isa! {
         for (n, tile) in some.enumerate() {
             let (i, j) = (tile / tiles.across * 2, tile % tiles.across * 2);
             for channel in (0..c).step_by(LEN) {
-                // SAFETY: position 4 i + j of 16, whole vectors of channels.
-                let load = |i: usize, j: usize| unsafe { V::load(m, (4 * i + j) * plane + n * c + channel) };
-                let columns: [[V; 2]; 4] = std::array::from_fn(|j| output([0, 1, 2, 3].map(|i| load(i, j))));
+                let mut columns = [[V::splat(0.0); 2]; 4];
+                for j in 0..4 {
+                    let mut column = [V::splat(0.0); 4];
+                    for i in 0..4 {
+                        // SAFETY: position 4 i + j of 16, whole vectors of channels.
+                        column[i] = unsafe { V::load(m, (4 * i + j) * plane + n * c + channel) };
+                    }
+                    columns[j] = output(column);
+                }
                 for di in 0..2.min(tiles.h - i) {
-                    let line = output([0, 1, 2, 3].map(|j| columns[j][di]));
-                    for (dj, value) in line.into_iter().enumerate().take(tiles.w - j) {
+                    let line = output([columns[0][di], columns[1][di], columns[2][di], columns[3][di]]);
+                    for dj in 0..2.min(tiles.w - j) {
                         // SAFETY: a pixel of the image.
-                        unsafe { value.store(y, ((i + di) * tiles.w + j + dj) * c + channel) };
+                        unsafe { line[dj].store(y, ((i + di) * tiles.w + j + dj) * c + channel) };
                     }
                 }
             }

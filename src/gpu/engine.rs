@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::GpuError;
 use super::adapter::{self, AdapterSummary, Selection};
@@ -12,7 +13,7 @@ use super::options::Options;
 use super::pipeline::{Key, Pipelines};
 use super::profile;
 use crate::tape::memory::{ACTIVATIONS, Lifetime, assign};
-use crate::tape::{Arena, Engine, EngineError, KernelTime, Operand, Place, PlanId, Program, Store};
+use crate::tape::{Arena, Engine, EngineError, Launch, Operand, Place, PlanId, Program, Store, Work};
 
 /// Bytes of a kernel's parameters, WebGPU's default alignment of uniforms.
 const PARAM_SLOT: usize = 256;
@@ -25,8 +26,7 @@ const IN_FLIGHT: usize = 8;
 
 /// A dispatch ready to encode.
 pub(super) struct Step {
-    pub kernel: &'static str,
-    pub flops: u64,
+    pub work: Arc<Work>,
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     groups: [u32; 3],
@@ -67,7 +67,7 @@ pub struct GpuEngine {
     pool: Pool,
     plans: Vec<Plan>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
-    times: Option<Vec<KernelTime>>,
+    launches: Option<Vec<Launch>>,
 }
 
 impl GpuEngine {
@@ -86,7 +86,7 @@ impl GpuEngine {
             pool: Pool::default(),
             plans: Vec::new(),
             in_flight: VecDeque::new(),
-            times: None,
+            launches: None,
         })
     }
 
@@ -192,8 +192,8 @@ impl GpuEngine {
             if let Some(error) = pollster::block_on(scope.pop()) {
                 return Err(EngineError::Kernel { kernel: dispatch.kernel.to_string(), message: error.to_string() });
             }
-            let (kernel, pipeline, groups) = (dispatch.kernel, pipeline.clone(), dispatch.groups);
-            steps.push(Step { kernel, flops: dispatch.flops, pipeline, bind_group, groups });
+            let (work, pipeline, groups) = (Arc::new(dispatch.work.clone()), pipeline.clone(), dispatch.groups);
+            steps.push(Step { work, pipeline, bind_group, groups });
         }
         upload(&self.gpu, self.pool.get(params), 0, bytemuck::cast_slice(&uniforms))?;
         let outputs = plan.outputs.iter().map(|operand| output(plan, buffers, operand)).collect();
@@ -278,15 +278,15 @@ impl Engine for GpuEngine {
     fn run(&mut self, plan: PlanId, times: usize) -> Result<(), EngineError> {
         self.gpu.check()?;
         let PlanId(plan) = plan;
-        if let Some(table) = &mut self.times {
-            return (0..times).try_for_each(|_| profile::run(&self.gpu, &self.plans[plan].steps, table));
+        if let Some(launches) = &mut self.launches {
+            return (0..times).try_for_each(|_| profile::run(&self.gpu, &self.plans[plan].steps, launches));
         }
         let (mut batch, mut dispatches, mut flops) = (Vec::new(), 0, 0);
         for _ in 0..times {
             let mut start = 0;
             for i in 0..self.plans[plan].steps.len() {
                 dispatches += 1;
-                flops += self.plans[plan].steps[i].flops;
+                flops += self.plans[plan].steps[i].work.flops;
                 if dispatches >= DISPATCHES_PER_SUBMISSION || flops >= FLOPS_PER_SUBMISSION {
                     batch.push(start..i + 1);
                     self.submit(plan, &batch)?;
@@ -325,16 +325,14 @@ impl Engine for GpuEngine {
     }
 
     /// Once timed, every dispatch gets a pass of its own, so that a step as a whole takes longer than usual.
-    fn time_kernels(&mut self) -> bool {
+    fn time_kernels(&mut self, on: bool) -> bool {
         let can = self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        self.times = can.then(Vec::new);
+        self.launches = (can && on).then(Vec::new);
         can
     }
 
-    fn kernel_times(&self) -> Vec<KernelTime> {
-        let mut times = self.times.clone().unwrap_or_default();
-        times.sort_by_key(|t| std::cmp::Reverse(t.time));
-        times
+    fn launches(&self) -> &[Launch] {
+        self.launches.as_deref().unwrap_or(&[])
     }
 }
 

@@ -5,19 +5,24 @@ use std::time::Duration;
 use super::buffers::download;
 use super::device::Gpu;
 use super::engine::Step;
-use crate::tape::{EngineError, KernelTime};
+use crate::tape::{EngineError, Launch};
 
 /// Dispatches in one set of queries, well below the 4096 queries that WebGPU allows.
 const DISPATCHES: usize = 512;
 
-/// Runs the steps once, each in a pass of its own, and adds their times up by kernel. Timestamps that run backwards or
-/// stand still, which drivers do produce, count as no time.
-pub(super) fn run(gpu: &Gpu, steps: &[Step], table: &mut Vec<KernelTime>) -> Result<(), EngineError> {
+/// Runs the steps once, each in a pass of its own, and notes their times. The clock begins with the first launch and
+/// stands still while the host reads the times. Timestamps that run backwards or stand still, which drivers do produce,
+/// count as no time.
+pub(super) fn run(gpu: &Gpu, steps: &[Step], launches: &mut Vec<Launch>) -> Result<(), EngineError> {
     for steps in steps.chunks(DISPATCHES) {
         let stamps = timestamps(gpu, steps)?;
+        let before = launches.last().map_or(Duration::ZERO, |last| last.start + last.time);
+        let first = stamps.first().copied().unwrap_or(0);
+        let since =
+            |from: u64, to: u64| Duration::from_secs_f64(to.saturating_sub(from) as f64 * gpu.timestamp_period * 1e-9);
         for (step, stamp) in steps.iter().zip(stamps.chunks_exact(2)) {
-            let time = Duration::from_secs_f64(stamp[1].saturating_sub(stamp[0]) as f64 * gpu.timestamp_period * 1e-9);
-            KernelTime::note(table, step.kernel, time, step.flops);
+            let (start, time) = (before + since(first, stamp[0]), since(stamp[0], stamp[1]));
+            launches.push(Launch { work: step.work.clone(), start, time });
         }
     }
     Ok(())
@@ -38,7 +43,7 @@ fn timestamps(gpu: &Gpu, steps: &[Step]) -> Result<Vec<u64>, EngineError> {
             beginning_of_pass_write_index: Some(2 * i as u32),
             end_of_pass_write_index: Some(2 * i as u32 + 1),
         };
-        let descriptor = wgpu::ComputePassDescriptor { label: Some(step.kernel), timestamp_writes: Some(writes) };
+        let descriptor = wgpu::ComputePassDescriptor { label: Some(step.work.kernel), timestamp_writes: Some(writes) };
         step.encode(&mut encoder.begin_compute_pass(&descriptor));
     }
     encoder.resolve_query_set(&queries, 0..count as u32, &resolved, 0);

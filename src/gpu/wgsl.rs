@@ -63,6 +63,7 @@ kernels![
     "morpho_limit",
     "morpho_weights",
     "morpho_weights_grad",
+    "multiply_add",
     "neg_log_normal",
     "neg_log_normal_grad_deviation",
     "neg_log_normal_grad_mean",

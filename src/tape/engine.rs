@@ -2,7 +2,7 @@
 
 use super::program::Program;
 use super::store::{Arena, Persistent, Store};
-use std::time::Duration;
+use super::timing::Launch;
 
 /// Handle of a plan that an engine has loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,33 +61,6 @@ pub enum EngineError {
     },
 }
 
-/// What a kernel has cost so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KernelTime {
-    /// Name of the kernel.
-    pub name: &'static str,
-    /// Time of all launches.
-    pub time: Duration,
-    /// Number of launches.
-    pub calls: u64,
-    /// Floating-point operations of all launches.
-    pub flops: u64,
-}
-
-impl KernelTime {
-    /// Adds one launch to a table with one row a kernel.
-    pub(crate) fn note(table: &mut Vec<KernelTime>, name: &'static str, time: Duration, flops: u64) {
-        match table.iter_mut().find(|row| row.name == name) {
-            Some(row) => {
-                row.time += time;
-                row.calls += 1;
-                row.flops += flops;
-            }
-            None => table.push(KernelTime { name, time, calls: 1, flops }),
-        }
-    }
-}
-
 /// A device that holds persistent tensors and replays plans over them.
 pub trait Engine {
     /// Name of the device as users see it.
@@ -122,15 +95,15 @@ pub trait Engine {
     /// Bytes of device memory in use by arenas and plans.
     fn memory(&self) -> usize;
 
-    /// Starts (or restarts) adding up the time of every kernel; `false` if the device cannot. A timed step can take longer
-    /// as a whole than usual.
-    fn time_kernels(&mut self) -> bool {
+    /// Starts (or restarts) timing every launch, or ends it; `false` if the device cannot. A timed step can take longer as a
+    /// whole than usual.
+    fn time_kernels(&mut self, _on: bool) -> bool {
         false
     }
 
-    /// Kernels by total time since [`Self::time_kernels`].
-    fn kernel_times(&self) -> Vec<KernelTime> {
-        Vec::new()
+    /// The launches since [`Self::time_kernels`], in order.
+    fn launches(&self) -> &[Launch] {
+        &[]
     }
 
     /// Writes a whole persistent tensor.

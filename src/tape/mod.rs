@@ -19,8 +19,9 @@ mod record;
 mod reverse;
 mod store;
 mod tensor;
+mod timing;
 
-pub use engine::{Engine, EngineError, KernelTime, PlanId};
+pub use engine::{Engine, EngineError, PlanId};
 pub use error::TapeError;
 pub use op::{ConvSpec, Extreme, Op, Padding, Rows};
 pub use ops::AdamSpec;
@@ -28,3 +29,4 @@ pub use program::{Call, Operand, Place, Program, Storage};
 pub use record::{Tape, Var};
 pub use store::{Arena, Persistent, PersistentId, Store};
 pub use tensor::{Dtype, Shape};
+pub use timing::{KernelTime, Launch, Work};

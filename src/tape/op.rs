@@ -65,6 +65,11 @@ pub enum Op {
     },
     /// x -> y, a copy.
     Copy,
+    /// x -> y, x after `rounds` times v = v / 2 + 1: arithmetic without memory, which a device's peak is measured with.
+    MultiplyAdd {
+        /// Multiply-adds of an element.
+        rounds: u32,
+    },
     /// a, b -> a + b.
     Add,
     /// x -> max(x, 0).
@@ -325,6 +330,7 @@ impl Op {
             Op::GatherImages => "gather_images",
             Op::Fill { .. } => "fill",
             Op::Copy => "copy",
+            Op::MultiplyAdd { .. } => "multiply_add",
             Op::Add => "add",
             Op::Relu => "relu",
             Op::ReluGrad => "relu_grad",

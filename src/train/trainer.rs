@@ -13,7 +13,7 @@ use super::start::start;
 use crate::data::ImageSet;
 use crate::model::Model;
 use crate::nn::Mode;
-use crate::tape::{Engine, EngineError, KernelTime, PlanId, Store};
+use crate::tape::{Engine, EngineError, Launch, PlanId, Program, Store};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -164,14 +164,24 @@ impl<'a> Trainer<'a> {
         self.set.len().div_ceil(self.config.batch_size)
     }
 
-    /// Starts (or restarts) adding up the time of every kernel; `false` if the device cannot.
-    pub fn time_kernels(&mut self) -> bool {
-        self.engine.time_kernels()
+    /// The program of a training step on a whole batch with `active` transformations, as [`Self::train_epoch`] replays it.
+    pub fn program(&mut self, active: usize) -> Program {
+        self.training_step(self.config.batch_size.min(self.set.len()), active)
     }
 
-    /// Kernels by total time since [`Self::time_kernels`].
-    pub fn kernel_times(&self) -> Vec<KernelTime> {
-        self.engine.kernel_times()
+    fn training_step(&mut self, batch: usize, active: usize) -> Program {
+        let step = training_step(self.model.as_ref(), &mut self.store, &self.ledger, &self.config, batch, active);
+        step.expect("the model is differentiable in its parameters")
+    }
+
+    /// Starts (or restarts) timing every kernel; `false` if the device cannot.
+    pub fn time_kernels(&mut self) -> bool {
+        self.engine.time_kernels(true)
+    }
+
+    /// The launches of kernels since [`Self::time_kernels`], in order.
+    pub fn launches(&self) -> &[Launch] {
+        self.engine.launches()
     }
 
     /// Most bytes of device memory so far.
@@ -335,9 +345,7 @@ impl<'a> Trainer<'a> {
         for size in [batch.min(n), n % batch] {
             // Without a remainder there are no last batches; a set smaller than a batch has nothing else.
             if size > 0 && (programs.is_empty() || size < batch.min(n)) {
-                let step =
-                    training_step(self.model.as_ref(), &mut self.store, &self.ledger, &self.config, size, active);
-                programs.push(step.expect("the model is differentiable in its parameters"));
+                programs.push(self.training_step(size, active));
                 programs.push(evaluation_step(self.model.as_ref(), &self.store, &self.ledger, size, active));
             }
         }

@@ -5,15 +5,15 @@ mod rows;
 use super::memory::{Region, Span, Spans};
 use super::simd::Isa;
 use super::*;
-use crate::tape::{Call, Dtype, Op, Operand, Place, Program, memory};
+use crate::tape::{Call, Dtype, Op, Operand, Place, Program, Work, memory};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A kernel with its operands.
 pub struct Step {
-    pub name: &'static str,
+    pub work: Arc<Work>,
     pub kernel: Kernel,
     pub spans: Spans,
-    pub flops: u64,
 }
 
 /// What a program becomes.
@@ -34,11 +34,10 @@ enum Layout {
 
 /// A kernel whose operands are still storages.
 struct Draft {
-    name: &'static str,
+    work: Work,
     kernel: Kernel,
     inputs: Vec<usize>,
     outputs: Vec<usize>,
-    flops: u64,
 }
 
 struct Lowering<'a> {
@@ -138,7 +137,7 @@ impl Lowering<'_> {
         let inputs = call.inputs.iter().map(|o| self.planar(o)).collect();
         let mut outputs: Vec<usize> = call.outputs.iter().map(|o| o.storage).collect();
         outputs.extend(self.workspace(workspace));
-        self.drafts.push(Draft { name: call.op.name(), kernel, inputs, outputs, flops: call.flops() });
+        self.drafts.push(Draft { work: Work::of(call), kernel, inputs, outputs });
         1
     }
 
@@ -155,6 +154,7 @@ impl Lowering<'_> {
             Op::GatherImages => gather_images::kernel(input(0).rows(3), item(output)),
             Op::Fill { value } => fill::kernel(value),
             Op::Copy => copy::kernel(),
+            Op::MultiplyAdd { rounds } => multiply_add::kernel(self.isa, rounds),
             Op::RunningStats { momentum, count } => running_stats::kernel(momentum, count),
             Op::Linear(rows) => {
                 let e = linear(input(1), input(0).rows(1));
@@ -330,10 +330,11 @@ impl Lowering<'_> {
         inputs.extend(call.inputs[1..].iter().map(|o| o.storage));
         inputs.extend(residual.map(|o| self.channels_last(o)));
         let kernel = batch_norm::kernel(self.isa, map, eps, then);
-        let named = Call { op: call.op.clone(), inputs: Vec::new(), outputs: program.calls[last].outputs.clone() };
+        let mut named = Call { outputs: program.calls[last].outputs.clone(), ..call.clone() };
+        named.inputs.extend(residual.cloned());
         let draft = self.drafts.len();
         self.emit(&named, kernel, inputs, |_| true, 0);
-        self.drafts[draft].flops = program.calls[index..=last].iter().map(Call::flops).sum();
+        self.drafts[draft].work.flops = program.calls[index..=last].iter().map(Call::flops).sum();
         last - index + 1
     }
 
@@ -368,7 +369,7 @@ impl Lowering<'_> {
             outputs.push(storage);
         }
         outputs.extend(self.workspace(workspace));
-        self.drafts.push(Draft { name: call.op.name(), kernel, inputs, outputs, flops: call.flops() });
+        self.drafts.push(Draft { work: Work::of(call), kernel, inputs, outputs });
         for (from, to, map) in conversions {
             self.convert(from, to, layout::to_planar(map));
         }
@@ -415,7 +416,9 @@ impl Lowering<'_> {
     }
 
     fn convert(&mut self, from: usize, to: usize, kernel: Kernel) {
-        self.drafts.push(Draft { name: "layout", kernel, inputs: vec![from], outputs: vec![to], flops: 0 });
+        let numbers = self.storages[to].0;
+        let work = Work { kernel: "layout", detail: numbers.to_string(), flops: 0, bytes: 8 * numbers as u64 };
+        self.drafts.push(Draft { work, kernel, inputs: vec![from], outputs: vec![to] });
     }
 
     fn new_storage(&mut self, words: usize) -> usize {
@@ -457,13 +460,12 @@ impl Lowering<'_> {
             }
         };
         let outputs = outputs.iter().map(span).collect();
-        let steps = self
-            .drafts
-            .iter()
-            .map(|d| Spans::new(d.name, d.inputs.iter().map(span).collect(), d.outputs.iter().map(span).collect()));
+        let steps = self.drafts.iter().map(|d| {
+            Spans::new(d.work.kernel, d.inputs.iter().map(span).collect(), d.outputs.iter().map(span).collect())
+        });
         let steps: Vec<Spans> = steps.collect();
         let steps = self.drafts.into_iter().zip(steps);
-        let steps = steps.map(|(d, spans)| Step { name: d.name, kernel: d.kernel, spans, flops: d.flops }).collect();
+        let steps = steps.map(|(d, spans)| Step { work: Arc::new(d.work), kernel: d.kernel, spans }).collect();
         Lowered { steps, slots: slots.len, outputs }
     }
 }

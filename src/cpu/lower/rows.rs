@@ -3,7 +3,7 @@
 use super::{Draft, Lowering};
 use crate::cpu::rows::{Chain, Cut, From, Link, RowKernel};
 use crate::cpu::*;
-use crate::tape::{Arena, Call, Op, Operand, Place, Shape};
+use crate::tape::{Arena, Call, Op, Operand, Place, Shape, Work};
 use std::collections::HashMap;
 
 /// Most inputs and outputs of a chain, by what [`Args`] holds.
@@ -19,7 +19,8 @@ pub struct Waiting {
     arguments: Vec<usize>,
     /// Storages that it computes, by local.
     produced: Vec<usize>,
-    name: &'static str,
+    /// The operations, each as often as it comes.
+    names: Vec<&'static str>,
     flops: u64,
 }
 
@@ -69,7 +70,7 @@ impl Lowering<'_> {
             waiting.produced.push(output.storage);
         }
         waiting.rows = kernel.rows;
-        waiting.name = if waiting.links.is_empty() { call.op.name() } else { CHAIN };
+        waiting.names.push(call.op.name());
         waiting.flops += call.flops();
         waiting.links.push(Link { kernel, inputs, outputs });
         if !self.chains {
@@ -103,7 +104,7 @@ impl Lowering<'_> {
 
     /// Emits the chain that waits. Results that only the chain itself reads are not stored.
     pub fn emit_waiting(&mut self) {
-        let Waiting { rows, links, locals, arguments, produced, name, flops } = std::mem::take(&mut self.waiting);
+        let Waiting { rows, links, locals, arguments, produced, names, flops } = std::mem::take(&mut self.waiting);
         if links.is_empty() {
             return;
         }
@@ -119,9 +120,13 @@ impl Lowering<'_> {
             self.storages[storage].1 != Place::Transient || self.uses(storage) > inside
         };
         let stored: Vec<usize> = (0..produced.len()).filter(needed).collect();
-        let outputs = stored.iter().map(|&local| produced[local]).collect();
+        let outputs: Vec<usize> = stored.iter().map(|&local| produced[local]).collect();
         let kernel = Chain { rows, links, locals, stored }.kernel();
-        self.drafts.push(Draft { name, kernel, inputs: arguments, outputs, flops });
+        let words: usize = arguments.iter().chain(&outputs).map(|&s| self.storages[s].0).sum();
+        let name = if names.len() == 1 { names[0] } else { CHAIN };
+        let work =
+            Work { kernel: name, detail: format!("{rows} rows: {}", names.join(" ")), flops, bytes: 4 * words as u64 };
+        self.drafts.push(Draft { work, kernel, inputs: arguments, outputs });
     }
 
     /// The kernel of an operation on rows; `None` for other operations.

@@ -1,7 +1,7 @@
 //! Which kernels compute an operation: constants, parameters, bindings and grid.
 
 use super::{Access, Binding, Dispatch, Lowered, Param, folded};
-use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Padding, Rows};
+use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Padding, Rows, Work};
 
 /// Values of one channel that one workgroup of a batch-norm reduction takes; more are split.
 const CHANNEL_CHUNK: usize = 4096;
@@ -95,7 +95,15 @@ impl Launch {
 
     fn groups(self, lowered: &mut Lowered, groups: [u32; 3]) {
         let Launch { kernel, constants, params, bindings } = self;
-        lowered.dispatches.push(Dispatch { kernel, constants, params, bindings, groups, call: 0, flops: 0 });
+        lowered.dispatches.push(Dispatch {
+            kernel,
+            constants,
+            params,
+            bindings,
+            groups,
+            call: 0,
+            work: Work::default(),
+        });
     }
 
     /// One invocation for each of `n` items.
@@ -117,6 +125,11 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
         Op::Copy | Op::Add | Op::Relu | Op::ReluGrad => {
             let n = len(&outs[0]);
             launch.param("n", n).read_all(ins).write_all(outs).invocations(lowered, n, 256);
+        }
+        Op::MultiplyAdd { rounds } => {
+            let n = len(&outs[0]);
+            let launch = launch.param("n", n).param("rounds", rounds as usize).read_all(ins).write_all(outs);
+            launch.invocations(lowered, n, 256 * 16);
         }
         Op::GatherImages => {
             let n = len(&outs[0]);

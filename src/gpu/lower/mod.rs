@@ -2,7 +2,7 @@
 
 mod calls;
 
-use crate::tape::{Arena, Dtype, EngineError, Operand, Place, Program, Storage};
+use crate::tape::{Arena, Dtype, EngineError, Operand, Place, Program, Storage, Work};
 
 /// How a kernel uses a storage buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,8 +62,8 @@ pub struct Dispatch {
     pub groups: [u32; 3],
     /// The call of the program that it belongs to.
     pub call: usize,
-    /// Floating-point operations, those of the call at its first dispatch.
-    pub flops: u64,
+    /// What it does; the cost is that of the call at its first dispatch.
+    pub work: Work,
 }
 
 /// A program in terms of kernels.
@@ -100,10 +100,12 @@ pub fn lower(program: &Program) -> Result<Lowered, EngineError> {
     for (index, call) in program.calls.iter().enumerate() {
         let first = lowered.dispatches.len();
         calls::lower_call(&mut lowered, call);
-        for dispatch in &mut lowered.dispatches[first..] {
+        let whole = Work::of(call);
+        for (i, dispatch) in lowered.dispatches[first..].iter_mut().enumerate() {
             dispatch.call = index;
+            let (flops, bytes) = if i == 0 { (whole.flops, whole.bytes) } else { (0, 0) };
+            dispatch.work = Work { kernel: dispatch.kernel, detail: whole.detail.clone(), flops, bytes };
         }
-        lowered.dispatches[first].flops = call.flops();
     }
     for dispatch in &lowered.dispatches {
         lowered.check_aliases(dispatch)?;

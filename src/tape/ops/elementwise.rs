@@ -11,6 +11,16 @@ impl Tape {
         self.push(Op::Fill { value }, vec![], shape.into())
     }
 
+    /// x after `rounds` times v = v / 2 + 1, without a gradient: what a device's peak is measured with.
+    pub fn multiply_add(&mut self, x: Var, rounds: u32) -> Var {
+        self.push(Op::MultiplyAdd { rounds }, vec![x], self.shape(x).clone())
+    }
+
+    /// A copy of x.
+    pub fn copy(&mut self, x: Var) -> Var {
+        self.push(Op::Copy, vec![x], self.shape(x).clone())
+    }
+
     /// a + b.
     pub fn add(&mut self, a: Var, b: Var) -> Var {
         same("add", self.shape(a), self.shape(b));

@@ -123,6 +123,7 @@ impl Call {
             Op::ExpectedCostGradDistance => out,
             Op::ExpectedCostGradMixing => 2 * first,
             Op::Adam { .. } => 14 * out,
+            Op::MultiplyAdd { rounds } => 2 * u64::from(rounds) * out,
             Op::GatherImages | Op::Add | Op::Relu | Op::ReluGrad => out,
             Op::GlobalAvgPool | Op::GlobalAvgPoolGrad | Op::SumRows(_) | Op::Sum { .. } | Op::MinRow => first.max(out),
             _ => 0,

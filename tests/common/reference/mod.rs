@@ -224,6 +224,9 @@ fn evaluate(args: &Args) -> Vec<Data> {
         }
         Op::Fill { value } => one(vec![f64::from(value); args.out_len(0)]),
         Op::Copy => vec![args.inputs[0].clone()],
+        Op::MultiplyAdd { rounds } => {
+            one(args.real(0).iter().map(|&x| (0..rounds).fold(x, |v, _| v / 2.0 + 1.0)).collect())
+        }
         Op::Add => one(args.real(0).iter().zip(args.real(1)).map(|(a, b)| a + b).collect()),
         Op::Relu => one(args.real(0).iter().map(|x| x.max(0.0)).collect()),
         Op::ReluGrad => {

@@ -68,6 +68,11 @@ fn elementwise(all: &mut Vec<Case>) {
             })
             .exact(),
         );
+        all.push(Case::new(format!("multiply_add {n}"), move |b| {
+            let x = b.normal([n]);
+            let y = b.tape.multiply_add(x, 5);
+            b.out("y", y);
+        }));
         all.push(Case::new(format!("sum {n}"), move |b| {
             let x = b.normal([n]);
             b.wrt(x);
