@@ -1,6 +1,6 @@
 //! Choosing a device by name.
 
-use crate::cpu::CpuEngine;
+use crate::cpu::{self, CpuEngine};
 use crate::gpu::{self, AdapterError, GpuEngine, GpuError};
 use crate::tape::{Engine, EngineError};
 
@@ -29,8 +29,17 @@ pub fn open(
     threads: Option<usize>,
     options: gpu::Options,
 ) -> Result<(Box<dyn Engine>, String), DeviceError> {
+    open_with(name, cpu::Options { threads, ..cpu::Options::default() }, options)
+}
+
+/// As [`open`], with all options of both engines.
+pub fn open_with(
+    name: &str,
+    cpu_options: cpu::Options,
+    options: gpu::Options,
+) -> Result<(Box<dyn Engine>, String), DeviceError> {
     let cpu = |why: &str| -> Result<(Box<dyn Engine>, String), DeviceError> {
-        let engine = CpuEngine::new(threads)?;
+        let engine = CpuEngine::with_options(cpu_options)?;
         let line = format!("{}: {why}", engine.device());
         Ok((Box::new(engine), line))
     };

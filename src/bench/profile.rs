@@ -1,7 +1,7 @@
 //! Where the time of a training step goes.
 
-use super::step::{StepReport, Subject, measure};
 use super::peaks::{Peaks, peaks};
+use super::step::{StepReport, Subject, measure};
 use crate::tape::{Engine, EngineError, KernelTime, Launch};
 use crate::train::{TrainError, Trainer};
 use std::ops::ControlFlow;

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// The launches of a profile in the Trace Event Format: one track for the device, one for the steps.
 pub fn trace(profile: &Profile) -> Value {
     let micros = |d: Duration| d.as_secs_f64() * 1e6;
-    let name = |tid: u32, name: &str| json!({"ph": "M", "pid": 1, "tid": tid, "name": "thread_name", "args": {"name": name}});
+    let name =
+        |tid: u32, name: &str| json!({"ph": "M", "pid": 1, "tid": tid, "name": "thread_name", "args": {"name": name}});
     let mut events = vec![
         json!({"ph": "M", "pid": 1, "name": "process_name", "args": {"name": format!("proteus {}", profile.step.preset)}}),
         name(1, "steps"),
@@ -17,7 +18,9 @@ pub fn trace(profile: &Profile) -> Value {
     for (i, step) in profile.launches.chunks(per_step.max(1)).enumerate() {
         let (Some(first), Some(last)) = (step.first(), step.last()) else { continue };
         let (start, end) = (micros(first.start), micros(last.start + last.time));
-        events.push(json!({"ph": "X", "pid": 1, "tid": 1, "ts": start, "dur": end - start, "name": format!("step {}", i + 1)}));
+        events.push(
+            json!({"ph": "X", "pid": 1, "tid": 1, "ts": start, "dur": end - start, "name": format!("step {}", i + 1)}),
+        );
     }
     for launch in &profile.launches {
         let work = &launch.work;

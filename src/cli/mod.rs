@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod bench;
 mod compare;
 mod data;
 mod devices;
@@ -7,8 +8,10 @@ mod eval;
 mod failure;
 mod import;
 mod many;
+mod profile;
 mod progress;
 mod session;
+mod subject;
 mod table;
 mod train;
 
@@ -31,6 +34,8 @@ enum Command {
     Compare(compare::Args),
     Import(import::Args),
     Data(data::Args),
+    Bench(bench::Args),
+    Profile(profile::Args),
     Devices(devices::Args),
 }
 
@@ -43,6 +48,8 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Profile(args) => profile::run(args),
         Command::Devices(args) => devices::run(args),
     };
     match result {

@@ -106,7 +106,7 @@ fn numbers(values: [Option<f64>; 4]) -> Vec<String> {
 }
 
 /// Lines with the first column at the left and the others below each other at the right.
-fn columns(rows: &[Vec<String>]) -> String {
+pub fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(width).collect();

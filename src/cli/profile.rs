@@ -1,0 +1,141 @@
+//! `proteus profile`.
+
+use super::failure::Failure;
+use super::subject::Choice;
+use super::table::columns;
+use crate::bench::{Profile, Share, profile, trace};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Show where the time of a training step goes
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  proteus profile                              the preset mnist, by kernel
+  proteus profile --layers                     and by the size of the operands
+  proteus profile --device cpu --without chains   every operation on rows by itself
+  proteus profile --trace step.json            a trace for ui.perfetto.dev or chrome://tracing
+
+GFLOP/s counts convolutions in the direct form. Bytes are those that a kernel cannot avoid to move: each operand once.
+Roof is the least time in which the device could do the arithmetic and move the bytes, by the peaks it
+was measured to have, over the time taken: more than 100 % where data is in a cache, or where an
+algorithm such as Winograd's needs fewer operations.")]
+pub struct Args {
+    #[command(flatten)]
+    choice: Choice,
+    /// One row for each kernel and size of its operands as well
+    #[arg(long)]
+    layers: bool,
+    /// Write every launch to this file, in the Trace Event Format
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
+    /// Print one JSON object: step, peaks, kernels, layers
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let subject = args.choice.subject(&[], None)?;
+    let (mut engine, chosen) = args.choice.open()?;
+    let profile = profile(&subject, engine.as_mut())?;
+    if let Some(path) = &args.trace {
+        let failed = |e: std::io::Error| Failure::Failed(format!("cannot write the trace {}: {e}", path.display()));
+        std::fs::write(path, trace(&profile).to_string()).map_err(failed)?;
+    }
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let rows = |shares: Vec<Share>| shares.iter().map(json).collect::<Vec<_>>();
+        let all = serde_json::json!({
+            "step": profile.step,
+            "peaks": profile.peaks,
+            "kernels": rows(profile.by_kernel()),
+            "layers": rows(profile.by_layer()),
+        });
+        writeln!(out, "{all}")?;
+        return Ok(());
+    }
+    writeln!(out, "{chosen}\n{}\n\n{}", summary(&profile), table(&profile, profile.by_kernel()))?;
+    if args.layers {
+        writeln!(out, "\n{}", table(&profile, profile.by_layer()))?;
+    }
+    if let Some(path) = &args.trace {
+        writeln!(out, "\ntrace of {} steps: {}", profile.steps, path.display())?;
+    }
+    Ok(())
+}
+
+fn summary(profile: &Profile) -> String {
+    let (step, peaks) = (&profile.step, &profile.peaks);
+    let launches = profile.launches.len() / profile.steps.max(1);
+    let bytes: u64 = profile.launches.iter().map(|l| l.work.bytes).sum();
+    format!(
+        "{} {}, K {}, {} images of {}, {} transformations\n\
+         step: {:.2} ms, {:.0} images/s, {:.2} GFLOP, {:.1} GFLOP/s, {:.0} MB moved, {launches} launches, {:.1} MiB of memory\n\
+         peaks, measured: {:.0} GFLOP/s of multiply-adds, {:.1} GB/s of copying",
+        step.preset,
+        step.model,
+        step.k,
+        step.batch,
+        step.image.map(|n| n.to_string()).join("x"),
+        step.active,
+        step.ms_median,
+        step.images_per_s,
+        step.gflop,
+        step.gflops,
+        bytes as f64 / profile.steps.max(1) as f64 / 1e6,
+        step.peak_bytes as f64 / f64::from(1 << 20),
+        peaks.gflops,
+        peaks.gbytes,
+    )
+}
+
+fn table(profile: &Profile, shares: Vec<Share>) -> String {
+    let names = ["kernel", "calls", "ms", "share", "GFLOP/s", "GB/s", "roof", "bound by"];
+    let mut rows = vec![names.map(String::from).to_vec()];
+    for s in &shares {
+        let mut name = s.total.name.to_string();
+        if !s.total.detail.is_empty() {
+            name = format!("{name} {}", shortened(&s.total.detail));
+        }
+        let idle = s.total.flops == 0 && s.total.bytes == 0;
+        rows.push(vec![
+            name,
+            format!("{:.0}", s.calls),
+            format!("{:.3}", s.ms),
+            format!("{:.1} %", 100.0 * s.share),
+            format!("{:.1}", s.total.gflops()),
+            format!("{:.1}", s.total.gbytes()),
+            if idle { String::new() } else { format!("{:.0} %", 100.0 * s.roofline) },
+            if idle {
+                "-"
+            } else if s.by_arithmetic {
+                "arithmetic"
+            } else {
+                "memory"
+            }
+            .into(),
+        ]);
+    }
+    let sum: f64 = shares.iter().map(|s| s.ms).sum();
+    rows.push(vec!["all".into(), String::new(), format!("{sum:.3}")]);
+    let outside = profile.step.ms_median - sum;
+    let note = if outside > 0.0 { format!("\n{outside:.2} ms a step are outside of kernels") } else { String::new() };
+    columns(&rows) + &note
+}
+
+/// Details of chains name all their operations.
+fn shortened(detail: &str) -> String {
+    const MOST: usize = 60;
+    if detail.chars().count() <= MOST {
+        return detail.to_string();
+    }
+    detail.chars().take(MOST).chain(['…']).collect()
+}
+
+fn json(s: &Share) -> serde_json::Value {
+    serde_json::json!({
+        "kernel": s.total.name, "work": s.total.detail, "calls": s.calls, "ms": s.ms, "share": s.share,
+        "gflops": s.total.gflops(), "gbytes": s.total.gbytes(), "roofline": s.roofline,
+        "bound_by": if s.by_arithmetic { "arithmetic" } else { "memory" },
+    })
+}

@@ -1,0 +1,66 @@
+//! What `proteus bench` and `proteus profile` measure, and on what.
+
+use super::failure::Failure;
+use crate::bench::Subject;
+use crate::tape::Engine;
+use crate::{cpu, device, gpu};
+use clap::builder::RangedU64ValueParser;
+
+/// Savings that `--without` switches off.
+const SAVINGS: [&str; 3] = ["winograd", "chains", "reuse"];
+
+/// The arguments that say so.
+#[derive(clap::Args)]
+pub struct Choice {
+    /// Preset whose training step is measured, on noise of its image size
+    #[arg(long, value_name = "P", default_value = "mnist")]
+    pub preset: String,
+    /// auto (the best real GPU, else the CPU), cpu, gpu, gpu:1, or part of an adapter's name
+    #[arg(long, value_name = "D", default_value = "auto")]
+    device: String,
+    /// Threads of the CPU engine [default: one per core]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    threads: Option<usize>,
+    /// Steps to time, after as many that warm up
+    #[arg(long, value_name = "N", default_value = "20", value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    steps: usize,
+    /// Replace a value of the preset; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub assignments: Vec<String>,
+    /// Side of the images in pixels [default: that of the preset]
+    #[arg(long, value_name = "PX", value_parser = RangedU64ValueParser::<usize>::new().range(8..=1024))]
+    size: Option<usize>,
+    /// Transformations that are active, the first so many after the identity [default: all]
+    #[arg(long, value_name = "N")]
+    stage: Option<usize>,
+    /// Switch a saving of the CPU engine off: winograd (its convolution), chains (rows that stay in cache through many
+    /// operations), reuse (memory shared between intermediate results); may be repeated
+    #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
+    without: Vec<String>,
+}
+
+impl Choice {
+    /// The subject, with `changes` on top of those of the arguments and perhaps another side of the images.
+    pub fn subject(&self, changes: &[String], size: Option<usize>) -> Result<Subject, Failure> {
+        let changes = [&self.assignments, changes].concat();
+        Ok(Subject::new(&self.preset, &changes, size.or(self.size), self.stage, self.steps)?)
+    }
+
+    /// Opens the device.
+    pub fn open(&self) -> Result<(Box<dyn Engine>, String), Failure> {
+        let has = |what: &str| !self.without.iter().any(|w| w == what);
+        let [winograd, chains, reuse] = SAVINGS.map(has);
+        let cpu = cpu::Options { threads: self.threads, winograd, chains, reuse, ..cpu::Options::default() };
+        let gpu = gpu::Options { reuse, ..gpu::Options::default() };
+        let (engine, mut chosen) = device::open_with(&self.device, cpu, gpu)?;
+        if !self.without.is_empty() {
+            if engine.kind() != "cpu" && !(winograd && chains) {
+                return Err(Failure::User(format!(
+                    "--without winograd and --without chains are for the CPU engine, and the device is {chosen}"
+                )));
+            }
+            chosen += &format!(", without {}", self.without.join(" and "));
+        }
+        Ok((engine, chosen))
+    }
+}
