@@ -364,8 +364,9 @@ fn kernels_can_be_replaced_and_dumped() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dump = folder.path().join("dump");
-    let options =
-        Options { kernel_folder: Some(folder.path().into()), dump_wgsl: Some(dump.clone()), ..Options::default() };
+    let mine = folder.path().join("mine.wgsl");
+    let kernels = vec![("relu".to_string(), mine.clone())];
+    let options = Options { kernels, dump_wgsl: Some(dump.clone()), ..Options::default() };
     let (mut tape, mut store) = (Tape::new(), Store::new());
     let x = store.add("x", [4], Arena::Constants);
     let v = tape.persistent(&store, x);
@@ -373,9 +374,8 @@ fn kernels_can_be_replaced_and_dumped() {
     tape.output(y);
     let program = Program::new(&tape);
 
-    let relu = proteus::gpu::wgsl::source("relu", None).expect("a kernel");
-    std::fs::write(folder.path().join("relu.wgsl"), relu.replace("select(x[i], 0.0, x[i] < 0.0)", "7.0 * x[i]"))
-        .expect("written");
+    let relu = proteus::gpu::wgsl::source("relu", &[]).expect("a kernel");
+    std::fs::write(&mine, relu.replace("select(x[i], 0.0, x[i] < 0.0)", "7.0 * x[i]")).expect("written");
     {
         let Some(mut engine) = open(options.clone()) else { return };
         engine.allocate(&store).expect("allocated");
@@ -390,7 +390,7 @@ fn kernels_can_be_replaced_and_dumped() {
     for (broken, word) in
         [(relu.replace("select(", "selectt("), "selectt"), (relu.replace("read_write", "read"), "relu")]
     {
-        std::fs::write(folder.path().join("relu.wgsl"), broken).expect("written");
+        std::fs::write(&mine, broken).expect("written");
         let Some(mut engine) = open(options.clone()) else { return };
         engine.allocate(&store).expect("allocated");
         let error = engine.load(std::slice::from_ref(&program)).expect_err("it is broken").to_string();

@@ -153,7 +153,7 @@ fn every_variant_is_valid_and_agrees_with_lowering() {
     let mut variants: BTreeMap<String, Result<naga::Module, String>> = BTreeMap::new();
     for lowered in everything() {
         for dispatch in &lowered.dispatches {
-            let text = wgsl::source(dispatch.kernel, None).expect("a kernel");
+            let text = wgsl::source(dispatch.kernel, &[]).expect("a kernel");
             let name = format!("{} {:?}", dispatch.kernel, dispatch.constants);
             let module = variants.entry(name.clone()).or_insert_with(|| specialise(&text, &dispatch.constants));
             let module = module.as_ref().unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -205,7 +205,7 @@ fn faults_are_found() {
     let training = preset_steps().into_iter().last().expect("a step");
     let lowered = lower(&training).expect("lowers");
     let dispatch = lowered.dispatches.iter().find(|d| d.kernel == "batch_norm").expect("is used");
-    let text = wgsl::source("batch_norm", None).expect("a kernel");
+    let text = wgsl::source("batch_norm", &[]).expect("a kernel");
     let check = |text: &str, dispatch: &Dispatch| {
         specialise(text, &dispatch.constants).and_then(|module| agree(&module, &lowered, dispatch))
     };

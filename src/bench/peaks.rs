@@ -13,6 +13,20 @@ pub struct Peaks {
     pub gbytes: f64,
 }
 
+impl Peaks {
+    /// The least seconds in which the device could do so many floating-point operations and move so many bytes, and
+    /// whether they are those of the operations; otherwise they are those of the bytes.
+    pub fn bound(&self, flops: u64, bytes: u64) -> (f64, bool) {
+        let (arithmetic, memory) = (flops as f64 / (self.gflops * 1e9), bytes as f64 / (self.gbytes * 1e9));
+        (arithmetic.max(memory), arithmetic > memory)
+    }
+
+    /// The better of two measurements, as on a machine that others use as well.
+    pub fn best(self, other: Peaks) -> Peaks {
+        Peaks { gflops: self.gflops.max(other.gflops), gbytes: self.gbytes.max(other.gbytes) }
+    }
+}
+
 /// Numbers that are copied: 96 MiB, more than a cache and less than what WebGPU binds by default.
 const COPIED: usize = 24 << 20;
 /// Numbers that are computed with, and multiply-adds of each.

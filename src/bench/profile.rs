@@ -41,7 +41,7 @@ pub struct Share {
 /// # Errors
 /// As of training; [`EngineError::Kernel`] where the device cannot time kernels.
 pub fn profile(subject: &Subject, engine: &mut dyn Engine) -> Result<Profile, TrainError> {
-    let peaks = peaks(engine)?;
+    let before = peaks(engine)?;
     let step = measure(subject, engine)?;
     let set = subject.images().map_err(TrainError::Data)?;
     let mut trainer = Trainer::new(subject.config.clone(), &set, engine)?;
@@ -53,7 +53,10 @@ pub fn profile(subject: &Subject, engine: &mut dyn Engine) -> Result<Profile, Tr
         }
         trainer.train_epoch(&mut |_, _| ControlFlow::Continue(()))?;
     }
-    Ok(Profile { step, peaks, steps: subject.steps, launches: trainer.launches().to_vec() })
+    let launches = trainer.launches().to_vec();
+    drop(trainer);
+    let peaks = before.best(peaks(engine)?);
+    Ok(Profile { step, peaks, steps: subject.steps, launches })
 }
 
 impl Profile {
@@ -72,14 +75,13 @@ impl Profile {
         let steps = self.steps as f64;
         let share = |total: KernelTime| {
             let seconds = total.time.as_secs_f64();
-            let arithmetic = total.flops as f64 / (self.peaks.gflops * 1e9);
-            let memory = total.bytes as f64 / (self.peaks.gbytes * 1e9);
+            let (least, by_arithmetic) = self.peaks.bound(total.flops, total.bytes);
             Share {
                 ms: seconds * 1e3 / steps,
                 calls: total.calls as f64 / steps,
                 share: seconds / all.max(1e-12),
-                roofline: arithmetic.max(memory) / seconds.max(1e-12),
-                by_arithmetic: arithmetic > memory,
+                roofline: least / seconds.max(1e-12),
+                by_arithmetic,
                 total,
             }
         };

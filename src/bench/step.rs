@@ -1,7 +1,7 @@
 //! Time of whole training steps.
 
 use crate::data::{DataError, ImageSet, catalog};
-use crate::tape::Engine;
+use crate::tape::{Engine, Program};
 use crate::train::{Config, ConfigError, TrainError, Trainer, preset};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -44,7 +44,18 @@ impl Subject {
         // Photographs are measured at the size of the published presets.
         let (c, h, w) = catalog::find(&config.dataset).map_or((3, 128, 128), |set| set.shape);
         let shape = size.map_or((c, h, w), |side| (c, side, side));
-        Ok(Subject { preset: name.into(), config, shape, active, steps: steps.max(1) })
+        // Prototypes start from images, so there are at least as many.
+        let steps = steps.max(config.clusters.div_ceil(config.batch_size));
+        Ok(Subject { preset: name.into(), config, shape, active, steps })
+    }
+
+    /// The program of its training step. A model is made on the engine for it.
+    ///
+    /// # Errors
+    /// As of training.
+    pub fn program(&self, engine: &mut dyn Engine) -> Result<Program, TrainError> {
+        let set = self.images().map_err(TrainError::Data)?;
+        Ok(Trainer::new(self.config.clone(), &set, engine)?.program(self.active))
     }
 
     /// Noise for every step.
@@ -144,7 +155,7 @@ fn step_times(trainer: &mut Trainer) -> Result<Vec<f64>, TrainError> {
 }
 
 /// The value below which a share of ascending numbers lies.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     low + (high - low) * at.fract()

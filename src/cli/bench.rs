@@ -1,10 +1,7 @@
 //! `proteus bench`.
 
 use super::failure::Failure;
-use super::subject::Choice;
-use super::table::columns;
-use crate::bench::{StepReport, measure};
-use std::io::Write;
+use super::{bench_kernels, bench_step};
 
 /// Measure how fast things are
 #[derive(clap::Args)]
@@ -15,119 +12,14 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
-    Step(Step),
-}
-
-/// Time whole training steps
-#[derive(clap::Args)]
-#[command(after_help = "Examples:
-  proteus bench step                                   the preset mnist, all transformations active
-  proteus bench step --preset usps --set model=gmm     the mixture on the size of USPS
-  proteus bench step --stage 1                         while only the affine maps are active
-  proteus bench step --sweep k=10,20,50,100            how the time grows with the prototypes
-  proteus bench step --sweep size=28,56,112 --sweep batch=32,128
-  proteus bench step --without winograd                what a saving is worth
-
-Keys of --sweep: k, batch, size (of the images), and all keys of --set. Images are noise: the work
-does not depend on them. gflops counts convolutions in the direct form, whatever the algorithm.")]
-struct Step {
-    #[command(flatten)]
-    choice: Choice,
-    /// Measure once for each value; with several sweeps, for each combination
-    #[arg(long, value_name = "KEY=A,B,...")]
-    sweep: Vec<String>,
-    /// Print one JSON object a line: preset, model, device, engine, batch, k, ms_median, ms_min, images_per_s, gflops,
-    /// peak_bytes and more
-    #[arg(long)]
-    json: bool,
+    Step(bench_step::Args),
+    Kernels(bench_kernels::Args),
 }
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.what {
-        What::Step(args) => step(args),
+        What::Step(args) => bench_step::run(args),
+        What::Kernels(args) => bench_kernels::run(args),
     }
-}
-
-/// A value of a swept key.
-type Setting = (String, String);
-
-fn step(args: Step) -> Result<(), Failure> {
-    let mut combinations: Vec<Vec<Setting>> = vec![Vec::new()];
-    for sweep in &args.sweep {
-        let values = parse(sweep)?;
-        let with = |c: &Vec<Setting>, v: &Setting| c.iter().cloned().chain([v.clone()]).collect();
-        combinations =
-            combinations.iter().flat_map(|c| values.iter().map(|v| with(c, v)).collect::<Vec<_>>()).collect();
-    }
-    // Mistakes in any of them are told before anything is measured.
-    let subjects = combinations.iter().map(|c| subject(&args.choice, c)).collect::<Result<Vec<_>, _>>()?;
-    let (mut engine, chosen) = args.choice.open()?;
-    let mut rows = vec![heading()];
-    let mut out = std::io::stdout();
-    for subject in &subjects {
-        let report = measure(subject, engine.as_mut())?;
-        if args.json {
-            writeln!(out, "{}", serde_json::to_string(&report).map_err(std::io::Error::from)?)?;
-        } else if subjects.len() > 1 {
-            eprintln!("{} of {} measured: {:.1} ms", rows.len(), subjects.len(), report.ms_median);
-        }
-        rows.push(row(&report));
-    }
-    if !args.json {
-        writeln!(out, "{chosen}\n{}", columns(&rows))?;
-    }
-    Ok(())
-}
-
-/// `key=a,b,c` as settings.
-fn parse(sweep: &str) -> Result<Vec<Setting>, Failure> {
-    let wrong = || Failure::User(format!("--sweep {sweep}: KEY=A,B,... is expected, such as k=10,20,50"));
-    let (key, values) = sweep.split_once('=').ok_or_else(wrong)?;
-    let key = match key.trim() {
-        "k" => "clusters",
-        "batch" => "batch_size",
-        key => key,
-    };
-    let values: Vec<Setting> = values.split(',').map(|v| (key.to_string(), v.trim().to_string())).collect();
-    if values.iter().any(|(key, value)| key.is_empty() || value.is_empty()) { Err(wrong()) } else { Ok(values) }
-}
-
-fn subject(choice: &Choice, settings: &[Setting]) -> Result<crate::bench::Subject, Failure> {
-    let (sizes, changes): (Vec<&Setting>, Vec<&Setting>) = settings.iter().partition(|(key, _)| key == "size");
-    let size = match sizes.last() {
-        None => None,
-        Some((_, value)) => {
-            let side = value.parse().ok().filter(|side| (8..=1024).contains(side));
-            Some(side.ok_or_else(|| {
-                Failure::User(format!("--sweep size={value}: a side of 8 to 1024 pixels is expected"))
-            })?)
-        }
-    };
-    let changes: Vec<String> = changes.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    choice.subject(&changes, size)
-}
-
-fn heading() -> Vec<String> {
-    let names =
-        ["preset", "model", "active", "K", "batch", "image", "ms", "± half", "least", "images/s", "GFLOP/s", "MiB"];
-    names.map(String::from).to_vec()
-}
-
-fn row(r: &StepReport) -> Vec<String> {
-    let [c, h, w] = r.image;
-    vec![
-        r.preset.clone(),
-        r.model.clone(),
-        r.active.to_string(),
-        r.k.to_string(),
-        r.batch.to_string(),
-        format!("{c}x{h}x{w}"),
-        format!("{:.2}", r.ms_median),
-        format!("{:.2}", r.ms_spread),
-        format!("{:.2}", r.ms_min),
-        format!("{:.0}", r.images_per_s),
-        format!("{:.1}", r.gflops),
-        format!("{:.1}", r.peak_bytes as f64 / f64::from(1 << 20)),
-    ]
 }

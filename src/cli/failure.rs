@@ -2,6 +2,7 @@
 
 use crate::data::DataError;
 use crate::device::DeviceError;
+use crate::tape::EngineError;
 use crate::train::{ConfigError, ImportError, TrainError};
 use std::process::ExitCode;
 
@@ -39,6 +40,12 @@ impl From<TrainError> for Failure {
             error if error.is_users() => Failure::User(error.to_string()),
             error => Failure::Failed(error.to_string()),
         }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        TrainError::from(error).into()
     }
 }
 

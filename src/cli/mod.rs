@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand.
 
 mod bench;
+mod bench_kernels;
+mod bench_step;
 mod compare;
 mod data;
 mod devices;

@@ -1,7 +1,7 @@
 //! `proteus profile`.
 
 use super::failure::Failure;
-use super::subject::Choice;
+use super::subject::{Choice, Steps};
 use super::table::columns;
 use crate::bench::{Profile, Share, profile, trace};
 use std::io::Write;
@@ -22,6 +22,8 @@ algorithm such as Winograd's needs fewer operations.")]
 pub struct Args {
     #[command(flatten)]
     choice: Choice,
+    #[command(flatten)]
+    steps: Steps,
     /// One row for each kernel and size of its operands as well
     #[arg(long)]
     layers: bool,
@@ -35,7 +37,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let subject = args.choice.subject(&[], None)?;
+    let subject = args.choice.subject(args.steps.steps, &[], None)?;
     let (mut engine, chosen) = args.choice.open()?;
     let profile = profile(&subject, engine.as_mut())?;
     if let Some(path) = &args.trace {

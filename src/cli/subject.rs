@@ -9,6 +9,14 @@ use clap::builder::RangedU64ValueParser;
 /// Savings that `--without` switches off.
 const SAVINGS: [&str; 3] = ["winograd", "chains", "reuse"];
 
+/// How many steps are timed.
+#[derive(clap::Args)]
+pub struct Steps {
+    /// Steps to time, after as many that warm up
+    #[arg(long, value_name = "N", default_value = "20", value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    pub steps: usize,
+}
+
 /// The arguments that say so.
 #[derive(clap::Args)]
 pub struct Choice {
@@ -21,9 +29,6 @@ pub struct Choice {
     /// Threads of the CPU engine [default: one per core]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
-    /// Steps to time, after as many that warm up
-    #[arg(long, value_name = "N", default_value = "20", value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
-    steps: usize,
     /// Replace a value of the preset; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub assignments: Vec<String>,
@@ -40,21 +45,28 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// The subject, with `changes` on top of those of the arguments and perhaps another side of the images.
-    pub fn subject(&self, changes: &[String], size: Option<usize>) -> Result<Subject, Failure> {
+    /// The subject with so many steps, with `changes` on top of those of the arguments and perhaps another side of the
+    /// images.
+    pub fn subject(&self, steps: usize, changes: &[String], size: Option<usize>) -> Result<Subject, Failure> {
         let changes = [&self.assignments, changes].concat();
-        Ok(Subject::new(&self.preset, &changes, size.or(self.size), self.stage, self.steps)?)
+        Ok(Subject::new(&self.preset, &changes, size.or(self.size), self.stage, steps)?)
     }
 
     /// Opens the device.
     pub fn open(&self) -> Result<(Box<dyn Engine>, String), Failure> {
+        self.open_with(true, gpu::Options::default())
+    }
+
+    /// Opens the device, on the CPU perhaps with every operation on rows by itself.
+    pub fn open_with(&self, chains: bool, gpu: gpu::Options) -> Result<(Box<dyn Engine>, String), Failure> {
         let has = |what: &str| !self.without.iter().any(|w| w == what);
-        let [winograd, chains, reuse] = SAVINGS.map(has);
+        let [winograd, chained, reuse] = SAVINGS.map(has);
+        let chains = chains && chained;
         let cpu = cpu::Options { threads: self.threads, winograd, chains, reuse, ..cpu::Options::default() };
-        let gpu = gpu::Options { reuse, ..gpu::Options::default() };
+        let gpu = gpu::Options { reuse, ..gpu };
         let (engine, mut chosen) = device::open_with(&self.device, cpu, gpu)?;
         if !self.without.is_empty() {
-            if engine.kind() != "cpu" && !(winograd && chains) {
+            if engine.kind() != "cpu" && !(winograd && chained) {
                 return Err(Failure::User(format!(
                     "--without winograd and --without chains are for the CPU engine, and the device is {chosen}"
                 )));

@@ -76,7 +76,7 @@ impl GpuEngine {
         let selection: Selection = selection.parse()?;
         let (wgpu_adapter, adapter) = adapter::select(&selection)?;
         let gpu = Gpu::open(&wgpu_adapter, &adapter, &options)?;
-        let pipelines = Pipelines::new(options.checked, options.kernel_folder.clone(), options.dump_wgsl.clone());
+        let pipelines = Pipelines::new(options.checked, options.kernels.clone(), options.dump_wgsl.clone());
         Ok(GpuEngine {
             gpu,
             adapter,

@@ -6,6 +6,7 @@
 
 mod adapter;
 mod buffers;
+mod check;
 mod device;
 mod engine;
 mod lower;
@@ -15,6 +16,7 @@ mod profile;
 pub mod wgsl;
 
 pub use adapter::{AdapterError, AdapterSummary, Selection, adapters};
+pub use check::check_kernel;
 pub use engine::GpuEngine;
 pub use lower::{Access, Binding, Dispatch, Lowered, Param, lower};
 pub use options::Options;

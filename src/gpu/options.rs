@@ -15,8 +15,8 @@ pub struct Options {
     pub baseline_limits: bool,
     /// Writes the text of every kernel in use to this folder, its constants as a header.
     pub dump_wgsl: Option<PathBuf>,
-    /// Files `<kernel>.wgsl` in this folder replace the built-in kernels. Turns `checked` on.
-    pub kernel_folder: Option<PathBuf>,
+    /// Files that replace built-in kernels, by the kernels' names. Turns `checked` on for these.
+    pub kernels: Vec<(String, PathBuf)>,
     /// Bytes of device memory to stay below.
     pub memory_limit: Option<usize>,
     /// How long to wait for the device before giving up.
@@ -30,7 +30,7 @@ impl Default for Options {
             reuse: true,
             baseline_limits: false,
             dump_wgsl: None,
-            kernel_folder: None,
+            kernels: Vec::new(),
             memory_limit: None,
             timeout: Duration::from_secs(300),
         }

@@ -35,7 +35,7 @@ impl Key {
 /// The pipelines made so far.
 pub(super) struct Pipelines {
     checked: bool,
-    kernel_folder: Option<PathBuf>,
+    replaced: Vec<(String, PathBuf)>,
     dump: Option<PathBuf>,
     modules: HashMap<&'static str, wgpu::ShaderModule>,
     layouts: HashMap<Vec<Access>, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
@@ -43,9 +43,9 @@ pub(super) struct Pipelines {
 }
 
 impl Pipelines {
-    pub fn new(checked: bool, kernel_folder: Option<PathBuf>, dump: Option<PathBuf>) -> Self {
+    pub fn new(checked: bool, replaced: Vec<(String, PathBuf)>, dump: Option<PathBuf>) -> Self {
         let (modules, layouts, pipelines) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Pipelines { checked, kernel_folder, dump, modules, layouts, pipelines }
+        Pipelines { checked, replaced, dump, modules, layouts, pipelines }
     }
 
     /// Compiles what is missing of `keys`, on as many threads as there are cores.
@@ -93,7 +93,7 @@ impl Pipelines {
         if self.modules.contains_key(key.kernel) && self.dump.is_none() {
             return Ok(());
         }
-        let text = wgsl::source(key.kernel, self.kernel_folder.as_deref()).map_err(|e| failed(e.to_string()))?;
+        let text = wgsl::source(key.kernel, &self.replaced).map_err(|e| failed(e.to_string()))?;
         if let Some(folder) = &self.dump {
             wgsl::dump(folder, key.kernel, &key.constants(), &text)
                 .map_err(|e| failed(format!("writing to {}: {e}", folder.display())))?;
@@ -101,7 +101,8 @@ impl Pipelines {
         if self.modules.contains_key(key.kernel) {
             return Ok(());
         }
-        let checks = if self.checked || self.kernel_folder.is_some() {
+        let foreign = self.replaced.iter().any(|(name, _)| name == key.kernel);
+        let checks = if self.checked || foreign {
             wgpu::ShaderRuntimeChecks::checked()
         } else {
             wgpu::ShaderRuntimeChecks::unchecked()
@@ -109,7 +110,7 @@ impl Pipelines {
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(key.kernel), source: wgpu::ShaderSource::Wgsl(text.into()) };
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        // SAFETY: the text without checks is ours alone (a folder of replacements turns them on): every kernel guards
+        // SAFETY: the text without checks is ours alone (a replaced kernel has them on): every kernel guards
         // its indices before it loads or stores, its loops end, and its divisors are positive extents.
         let module = unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) };
         match pollster::block_on(scope.pop()) {

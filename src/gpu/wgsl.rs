@@ -1,7 +1,7 @@
 //! The kernels' text and its imports.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 macro_rules! kernels {
     ($($name:literal),* $(,)?) => {
@@ -115,12 +115,11 @@ pub enum WgslError {
     },
 }
 
-/// Full text of a kernel, its imports in place. With `folder` set, a file `<name>.wgsl` there replaces the built-in text.
-pub fn source(kernel: &str, folder: Option<&Path>) -> Result<String, WgslError> {
+/// Full text of a kernel with its imports. A file in `replaced` under its name takes the place of the built-in text.
+pub fn source(kernel: &str, replaced: &[(String, PathBuf)]) -> Result<String, WgslError> {
     let built_in = KERNELS.iter().find(|(name, _)| *name == kernel).map(|(_, text)| Cow::Borrowed(*text));
-    let path = folder.map(|folder| folder.join(format!("{kernel}.wgsl"))).filter(|path| path.exists());
-    let text = match path {
-        Some(path) => std::fs::read_to_string(&path)
+    let text = match replaced.iter().find(|(name, _)| name == kernel) {
+        Some((_, path)) => std::fs::read_to_string(path)
             .map(Cow::Owned)
             .map_err(|e| WgslError::Unreadable { path: path.display().to_string(), message: e.to_string() })?,
         None => built_in.ok_or_else(|| WgslError::UnknownKernel(kernel.to_string()))?,
@@ -128,21 +127,24 @@ pub fn source(kernel: &str, folder: Option<&Path>) -> Result<String, WgslError> 
     expand(kernel, &text)
 }
 
-/// Replaces every import by the shared file it names.
+/// Appends the shared files that a text imports. They come last, where WGSL allows them, so that the lines of the text
+/// keep their numbers.
 pub fn expand(kernel: &str, text: &str) -> Result<String, WgslError> {
     let mut out = String::with_capacity(text.len());
+    let mut imported = String::new();
     for line in text.lines() {
         match line.strip_prefix(IMPORT).map(str::trim) {
             Some(import) => {
                 let shared = SHARED.iter().find(|(name, _)| *name == import);
                 let unknown = || WgslError::UnknownImport { kernel: kernel.to_string(), import: import.to_string() };
-                out.push_str(shared.ok_or_else(unknown)?.1);
+                imported.push_str(shared.ok_or_else(unknown)?.1);
+                imported.push('\n');
             }
             None => out.push_str(line),
         }
         out.push('\n');
     }
-    Ok(out)
+    Ok(out + &imported)
 }
 
 /// Writes the text of a specialised kernel to `<folder>/<kernel>[_<constants>].wgsl`, the constants as a header.
@@ -159,18 +161,19 @@ mod tests {
 
     #[test]
     fn imports_are_replaced_and_unknown_ones_named() {
-        let text = source("linear", None).expect("a built-in kernel");
+        let text = source("linear", &[]).expect("a built-in kernel");
         assert!(text.contains("fn shared_row") && !text.contains(IMPORT), "imports are in place");
         let error = expand("mine", "//#import nothing").expect_err("no such file");
         assert!(error.to_string().contains("'mine' imports 'nothing'"), "{error}");
-        assert!(source("nothing", None).is_err());
+        assert!(source("nothing", &[]).is_err());
     }
 
     #[test]
-    fn a_folder_replaces_kernels_one_by_one() {
+    fn files_replace_kernels_one_by_one() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(folder.path().join("relu.wgsl"), "// mine").expect("written");
-        assert_eq!(source("relu", Some(folder.path())).expect("read"), "// mine\n");
-        assert!(source("add", Some(folder.path())).expect("built in").contains("y = a + b"));
+        let replaced = [("relu".to_string(), folder.path().join("mine.wgsl"))];
+        std::fs::write(&replaced[0].1, "// mine").expect("written");
+        assert_eq!(source("relu", &replaced).expect("read"), "// mine\n");
+        assert!(source("add", &replaced).expect("built in").contains("y = a + b"));
     }
 }

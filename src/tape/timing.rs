@@ -28,8 +28,9 @@ impl Call {
     /// The shapes of the operands that tell the size of the work, such as `128x16x28x28 * 16x16x3x3`.
     pub fn shapes(&self) -> String {
         let shape = |o: &Operand| o.shape.0.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-        // Scalars, indices and vectors of channels say nothing new.
-        let large: Vec<String> = self.inputs.iter().filter(|o| o.shape.rank() > 1).map(shape).collect();
+        // Updates are as large as what they update; otherwise scalars, indices and vectors of channels say nothing new.
+        let inputs = if self.op.updates() { &[][..] } else { &self.inputs[..] };
+        let large: Vec<String> = inputs.iter().filter(|o| o.shape.rank() > 1).map(shape).collect();
         match (large.is_empty(), self.outputs.first()) {
             (false, _) => large.join(" * "),
             (true, Some(out)) => shape(out),

@@ -1,0 +1,169 @@
+//! `proteus bench` and `proteus profile`, and what is behind them.
+
+mod adapter;
+
+use proteus::bench::{Peaks, Single, Subject, distinct, measure_call, peaks, reference};
+use proteus::cpu::{CpuEngine, Options};
+use proteus::tape::{Engine, Op};
+use serde_json::Value;
+use std::process::{Command, Output};
+
+const SMALL: [&str; 6] = ["--device", "cpu", "--size", "12", "--set", "batch_size=6"];
+
+fn proteus(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_proteus")).args(args).output().expect("the program starts")
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[test]
+fn a_step_is_reported_with_the_agreed_keys() {
+    let output = proteus(&[&["bench", "step", "--steps", "2", "--json", "--sweep", "k=2,3"], &SMALL[..]].concat());
+    let reports = lines(&output);
+    assert_eq!(reports.len(), 2);
+    for (report, k) in reports.iter().zip([2, 3]) {
+        let number = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{key} in {report}"));
+        assert_eq!((number("k"), number("batch")), (f64::from(k), 6.0));
+        assert_eq!(
+            (&report["preset"], &report["model"], &report["engine"]),
+            (&"mnist".into(), &"kmeans".into(), &"cpu".into())
+        );
+        assert!(report["device"].as_str().is_some_and(|d| d.starts_with("cpu (")), "{report}");
+        assert!(number("ms_min") > 0.0 && number("ms_min") <= number("ms_median"), "{report}");
+        let images = 6.0 / number("ms_median") * 1e3;
+        assert!((number("images_per_s") / images - 1.0).abs() < 1e-6, "{report}");
+        assert!(number("gflops") > 0.0 && number("peak_bytes") > 1e4, "{report}");
+    }
+    // More prototypes are more work.
+    assert!(reports[1]["gflop"].as_f64() > reports[0]["gflop"].as_f64());
+}
+
+#[test]
+fn a_profile_adds_up_and_its_trace_opens() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("trace.json");
+    let path = path.to_str().expect("a path");
+    let args = [&["profile", "--steps", "2", "--set", "clusters=3", "--trace", path], &SMALL[..]].concat();
+    let profile = lines(&proteus(&[&args[..], &["--json"]].concat())).remove(0);
+    let sum = |table: &str, key: &str| {
+        profile[table].as_array().expect(table).iter().map(|row| row[key].as_f64().expect(key)).sum::<f64>()
+    };
+    assert!((sum("kernels", "share") - 1.0).abs() < 1e-6);
+    assert!((sum("kernels", "ms") - sum("layers", "ms")).abs() < 1e-9);
+    assert_eq!(sum("kernels", "calls"), sum("layers", "calls"));
+    assert!(profile["layers"].as_array().expect("rows").len() > profile["kernels"].as_array().expect("rows").len());
+    let flops: f64 = profile["kernels"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["gflops"].as_f64().expect("a rate") * row["ms"].as_f64().expect("a time") / 1e3)
+        .sum();
+    let whole = profile["step"]["gflop"].as_f64().expect("work");
+    assert!((flops / whole - 1.0).abs() < 1e-3, "kernels do {flops} GFLOP of {whole}");
+
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("a trace")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let on = |track: u32| events.iter().filter(move |e| e["ph"] == "X" && e["tid"] == track);
+    assert_eq!(on(1).count(), 2, "a bar for each step");
+    assert_eq!(on(2).count() as f64, 2.0 * sum("kernels", "calls"), "a bar for each launch");
+    let ends = on(2).map(|e| [&e["ts"], &e["dur"]].map(|v| v.as_f64().expect("a time")));
+    let ends: Vec<[f64; 2]> = ends.collect();
+    assert!(ends.windows(2).all(|w| w[0][0] + w[0][1] <= w[1][0] + 1e-3), "launches follow each other");
+
+    let text = stdout(&proteus(&args));
+    for word in ["conv2d_grad_weight", "row_chain", "bound by", "peaks, measured", path] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn without_chains_operations_are_told_apart() {
+    let args = [&["profile", "--steps", "1", "--set", "clusters=2", "--without", "chains"], &SMALL[..]].concat();
+    let text = stdout(&proteus(&args));
+    assert!(text.contains("grid_sample_grad_grid") && !text.contains("row_chain"), "{text}");
+}
+
+#[test]
+fn every_operation_of_the_presets_agrees_with_the_reference_and_is_timed() {
+    let peaks = Peaks { gflops: 100.0, gbytes: 10.0 };
+    let mut engine = CpuEngine::with_options(Options { chains: false, ..Options::default() }).expect("an engine");
+    for (preset, model) in [("mnist", "kmeans"), ("usps", "gmm"), ("svhn", "kmeans")] {
+        let changes = ["batch_size=4".into(), "clusters=3".into(), format!("model={model}")];
+        let subject = Subject::new(preset, &changes, Some(12), None, 1).expect("a subject");
+        let program = subject.program(&mut engine).expect("a program");
+        for call in distinct(&program) {
+            // At a clamped or rounded position these jump.
+            let jumps = matches!(call.op, Op::GridSampleGradGrid(..));
+            let report = measure_call(&program, call, &mut engine, peaks).expect(call.op.name());
+            let limit = if jumps { 0.5 } else { 1e-4 };
+            assert!(report.difference < limit, "{} {}: {}", report.kernel, report.work, report.difference);
+            assert!(report.ms_min > 0.0 && report.ms_min <= report.ms_median, "{report:?}");
+        }
+    }
+}
+
+#[test]
+fn single_operations_run_on_a_gpu_as_in_plain_rust() {
+    let Some(mut gpu) = adapter::open_or_skip(proteus::gpu::Options::default()) else { return };
+    let subject = Subject::new("mnist", &["batch_size=2", "clusters=2"], Some(8), None, 1).expect("a subject");
+    let program = subject.program(&mut gpu).expect("a program");
+    for call in distinct(&program) {
+        let single = Single::with_copies(&program, call, 2);
+        single.prepare(&mut gpu).expect("prepared");
+        let plan = gpu.load(std::slice::from_ref(single.program())).expect("loaded")[0];
+        gpu.run(plan, 1).expect("ran");
+        let (found, expected) =
+            (single.results(&mut gpu, plan).expect("read"), reference(&program, call).expect("ran"));
+        let scale = expected.iter().fold(1e-30f64, |m, x| m.max(x.abs()));
+        let limit = if matches!(call.op, Op::GridSampleGradGrid(..)) { 0.5 } else { 1e-4 };
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() <= limit * scale, "{}: {a} and {b}", call.op.name());
+        }
+    }
+}
+
+#[test]
+fn peaks_are_above_what_kernels_reach() {
+    let mut engine = CpuEngine::new(Some(1)).expect("an engine");
+    let peaks = peaks(&mut engine).expect("measured");
+    assert!(peaks.gflops > 0.1 && peaks.gbytes > 0.1, "{peaks:?}");
+    assert_eq!(peaks.bound(1_000, 1).1, true);
+    assert_eq!(peaks.bound(1, 1_000).1, false);
+}
+
+#[test]
+fn a_baseline_is_compared_and_mistakes_are_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("old.json");
+    let few = [&["bench", "kernels", "--set", "clusters=2", "--filter", "^relu$"], &SMALL[..]].concat();
+    let old = proteus(&[&few[..], &["--json"]].concat());
+    assert!(lines(&old).iter().all(|line| line["kernel"] == "relu" && line["difference"] == 0.0));
+    std::fs::write(&path, &old.stdout).expect("written");
+    let path = path.to_str().expect("a path");
+    let text = stdout(&proteus(&[&few[..], &["--baseline", path]].concat()));
+    let told = ["same", "faster", "slower"].iter().map(|w| text.matches(w).count()).sum::<usize>();
+    assert_eq!(told, lines(&old).len(), "{text}");
+
+    std::fs::write(path, "{\"kernel\": 3}").expect("written");
+    for (args, expected) in [
+        (&["--baseline", path][..], "line 1"),
+        (&["--filter", "nothing"], "no operation of this step fits"),
+        (&["--kernel", "relu"], "NAME=FILE.wgsl"),
+        (&["--kernel", "rellu=x.wgsl"], "did you mean 'relu'"),
+        (&["--set", "cluster=2"], "clusters"),
+    ] {
+        let output = proteus(&[&["bench", "kernels", "--device", "cpu"], args].concat());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && error.contains(expected), "{args:?}: {error}");
+    }
+    let output = proteus(&["bench", "step", "--device", "cpu", "--sweep", "size=3"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("8 to 1024"), "{output:?}");
+}
