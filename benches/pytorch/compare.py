@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Proteus beside PyTorch: the same training step, timed in turn on the same cores or GPU.
+
+  pip install torch
+  cargo build --release
+  python3 benches/pytorch/compare.py                      the CPU, all its cores
+  python3 benches/pytorch/compare.py --device cuda --torch-device cuda --proteus-device gpu
+
+Every contender runs once a round, one after the other, so that a machine that drifts drifts for all. Ratios are taken
+within a round; the table gives the median round. `modules` is built as the published code is, `batched` as a careful
+user of PyTorch would write it (see dti_torch.py).
+"""
+import argparse, json, os, statistics, subprocess, sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# name: preset and model of dti_torch.py, arguments of `proteus bench step`
+WORK = {
+    'mnist': ('mnist', 'kmeans', ['--preset', 'mnist']),
+    'mnist, GMM': ('mnist', 'gmm', ['--preset', 'mnist', '--set', 'model=gmm']),
+    'mnist, affine only': ('mnist_affine', 'kmeans', ['--preset', 'mnist', '--stage', '1']),
+    'svhn': ('svhn', 'kmeans', ['--preset', 'svhn']),
+    'usps': ('usps', 'kmeans', ['--preset', 'usps']),
+}
+
+
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--steps', type=int, default=10)
+    parser.add_argument('--threads', type=int, default=os.cpu_count())
+    parser.add_argument('--work', nargs='*', default=list(WORK), help='some of: ' + ', '.join(WORK))
+    parser.add_argument('--styles', nargs='*', default=['modules', 'batched'])
+    parser.add_argument('--proteus', default=os.path.join(HERE, '../../target/release/proteus'))
+    parser.add_argument('--proteus-device', default='cpu')
+    parser.add_argument('--torch-device', default='cpu')
+    parser.add_argument('--torch-args', nargs='*', default=[], help='more for dti_torch.py, such as --compile')
+    args = parser.parse_args()
+    print(f'| work | proteus ms | {" | ".join(f"{s} ms | ratio" for s in args.styles)} |')
+    print(f'|---|---|{"---|---|" * len(args.styles)}', flush=True)
+    device = None
+    for name in args.work:
+        preset, model, ours = WORK[name]
+        times = {style: [] for style in ['proteus'] + args.styles}
+        for _ in range(args.rounds):
+            report = run([args.proteus, 'bench', 'step', '--json', '--steps', str(args.steps), '--device', args.proteus_device,
+                          '--threads', str(args.threads)] + ours)
+            device = report['device']
+            times['proteus'].append(report['ms_median'])
+            for style in args.styles:
+                peer = run([sys.executable, os.path.join(HERE, 'dti_torch.py'), '--preset', preset, '--model', model, '--style', style,
+                            '--device', args.torch_device, '--threads', str(args.threads), '--steps', str(args.steps)]
+                           + args.torch_args)
+                times[style].append(peer['ms_median'])
+        cells = [f"{statistics.median(times['proteus']):.1f}"]
+        for style in args.styles:
+            ratios = [t / p for t, p in zip(times[style], times['proteus'])]
+            cells += [f'{statistics.median(times[style]):.0f}', f'{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})']
+        print(f'| {name} | {" | ".join(cells)} |', flush=True)
+    print(f'\n{device}; PyTorch {peer["torch"]} on {peer["device"]}; batch 128, K 10; median of {args.rounds} rounds')
+
+
+if __name__ == '__main__':
+    main()
