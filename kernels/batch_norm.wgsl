@@ -1,6 +1,6 @@
-// y = gamma (x - mean) / sqrt(variance + eps) + beta
+// y = gamma (x - mean) / sqrt(variance + eps) + beta, with RESIDUAL plus a residual, with RECTIFY then max(y, 0)
 //
-// x, y [B,C,H,W]; mean, variance, gamma, beta [C].
+// x, residual, y [B,C,H,W]; mean, variance, gamma, beta [C].
 // One invocation an element, 256 a workgroup, linear grid folded to two dimensions.
 // Deterministic: every element is written once.
 
@@ -10,6 +10,9 @@ struct Params {
     pixels: u32,
     eps: f32,
 }
+
+override RESIDUAL: bool = false;
+override RECTIFY: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -24,6 +27,8 @@ var<storage, read> gamma: array<f32>;
 @group(0) @binding(5)
 var<storage, read> beta: array<f32>;
 @group(0) @binding(6)
+var<storage, read> residual: array<f32>;
+@group(0) @binding(7)
 var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(256)
@@ -38,5 +43,10 @@ fn main(
     }
     let c = (i / params.pixels) % params.channels;
     let scale = gamma[c] / sqrt(variance[c] + params.eps);
-    y[i] = (x[i] - mean[c]) * scale + beta[c];
+    var value = (x[i] - mean[c]) * scale + beta[c];
+    if RESIDUAL {
+        value += residual[i];
+    }
+    // What is not a number stays so, where the device has such numbers.
+    y[i] = select(value, 0.0, RECTIFY && value < 0.0);
 }

@@ -1,6 +1,7 @@
-// mean[c] = 1/n sum of x, variance[c] = 1/n sum of (x - mean)^2, over the n = B H W values of a channel
+// mean[c] = 1/n sum of x, variance[c] = 1/n sum of (x - mean)^2, over the n = B H W values of a channel; with RUNNING
+// also r = (1 - momentum) r + momentum s for the running mean and variance, the variance scaled by n / (n - 1) first
 //
-// x [B,C,H,W]; mean, variance [C]. Two passes over the values: the mean first, then the squared deviations from it.
+// x [B,C,H,W]; mean, variance, running_mean, running_variance [C]. Two passes over the values: the mean first, then the squared deviations from it.
 // Large channels are split: STAGE 1 gives the mean and the sum of squared deviations of every part, [C, splits] each,
 // and STAGE 2 merges them (Chan, Golub and LeVeque 1979), reading the parts through `x` and `deviations`.
 // Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).
@@ -15,10 +16,15 @@ struct Params {
     count: u32,
     chunk: u32,
     splits: u32,
+    momentum: f32,
+    // n / (n - 1).
+    correction: f32,
 }
 
 // 0: whole channels, 1: parts, 2: merge of the parts.
 override STAGE: u32 = 0u;
+// Whether running statistics are updated.
+override RUNNING: bool = false;
 
 const WG_SIZE: u32 = 256u;
 
@@ -32,6 +38,18 @@ var<storage, read> deviations: array<f32>;
 var<storage, read_write> mean: array<f32>;
 @group(0) @binding(4)
 var<storage, read_write> variance: array<f32>;
+@group(0) @binding(5)
+var<storage, read_write> running_mean: array<f32>;
+@group(0) @binding(6)
+var<storage, read_write> running_variance: array<f32>;
+
+fn run(channel: u32, m: f32, v: f32) {
+    if RUNNING {
+        let keep = 1.0 - params.momentum;
+        running_mean[channel] = keep * running_mean[channel] + params.momentum * m;
+        running_variance[channel] = keep * running_variance[channel] + params.momentum * (params.correction * v);
+    }
+}
 
 fn value(channel: u32, i: u32) -> f32 {
     let b = i / params.pixels;
@@ -63,8 +81,10 @@ fn main(
         }
         let squares = workgroup_sum(lane, sum);
         if lane == 0u {
+            let v = squares / f32(params.count);
             mean[item] = m;
-            variance[item] = squares / f32(params.count);
+            variance[item] = v;
+            run(item, m, v);
         }
     } else {
         if item >= params.channels * params.splits {
@@ -85,8 +105,10 @@ fn main(
         }
         let squares = workgroup_sum(lane, sum);
         if lane == 0u {
+            let v = squares / f32(params.count);
             mean[item] = m;
-            variance[item] = select(squares / f32(params.count), squares, STAGE == 1u);
+            variance[item] = select(v, squares, STAGE == 1u);
+            run(channel, m, v);
         }
     }
 }

@@ -1,6 +1,8 @@
 // dx[b,i,q] = sum over o, ky, kx of w[o,i,ky,kx] dy[b, o, (q + PAD - (ky,kx)) / STRIDE], where that is a pixel of dy
 //
-// dy [B,Co,H',W'], w [Co,Ci,KH,KW], dx [B,Ci,H,W].
+// With RESIDUAL a residual is added, with MASKED the result is then zero where the mask is not positive.
+//
+// dy [B,Co,H',W'], w [Co,Ci,KH,KW]; residual, mask, dx [B,Ci,H,W].
 // The mirror of conv2d: an invocation computes 4 neighbouring pixels of a row for 8 input channels (8 vec4
 // accumulators). Between the strides there is no pixel of dy and the tap counts as zero.
 // Workgroup: 64 blocks of 4 pixels. Grid: x, y = blocks of the batch (linear, folded); z = ceil(Ci / 8).
@@ -22,6 +24,9 @@ override KW: u32 = 3u;
 override STRIDE: u32 = 1u;
 override PAD: u32 = 1u;
 
+override RESIDUAL: bool = false;
+override MASKED: bool = false;
+
 @group(0) @binding(0)
 var<uniform> params: Params;
 @group(0) @binding(1)
@@ -29,6 +34,10 @@ var<storage, read> dy: array<f32>;
 @group(0) @binding(2)
 var<storage, read> w: array<f32>;
 @group(0) @binding(3)
+var<storage, read> residual: array<f32>;
+@group(0) @binding(4)
+var<storage, read> mask: array<f32>;
+@group(0) @binding(5)
 var<storage, read_write> dx: array<f32>;
 
 // Value of dy that position t (in pixels of x, padded) came from.
@@ -50,7 +59,14 @@ fn store(channel: u32, b: u32, iy: u32, ix: u32, sum: vec4<f32>) {
     let row = ((b * params.in_channels + channel) * params.height + iy) * params.width;
     let count = min(4u, params.width - ix);
     for (var j = 0u; j < count; j += 1u) {
-        dx[row + ix + j] = sum[j];
+        var value = sum[j];
+        if RESIDUAL {
+            value += residual[row + ix + j];
+        }
+        if MASKED {
+            value = select(0.0, value, mask[row + ix + j] > 0.0);
+        }
+        dx[row + ix + j] = value;
     }
 }
 

@@ -1,4 +1,4 @@
-// y[r] = w[s] x[r] + b[s], with s the row's partner
+// y[r] = w[s] x[r] + b[s], with s the row's partner; with RECTIFY then max(y, 0)
 //
 // x [R,I], w [S,O,I], b [S,O], index [R] u32 (selected rows only), y [R,O].
 // One invocation an element of y, 64 a workgroup, linear grid folded to two dimensions.
@@ -12,6 +12,8 @@ struct Params {
     outputs: u32,
     shared_rows: u32,
 }
+
+override RECTIFY: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -43,5 +45,7 @@ fn main(
     for (var i = 0u; i < params.inputs; i += 1u) {
         sum += w[unit * params.inputs + i] * x[r * params.inputs + i];
     }
-    y[at] = sum + b[unit];
+    let value = sum + b[unit];
+    // What is not a number stays so, where the device has such numbers.
+    y[at] = select(value, 0.0, RECTIFY && value < 0.0);
 }

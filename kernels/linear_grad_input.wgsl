@@ -1,6 +1,6 @@
-// dx[r] = w[s]^T dy[r], with s the row's partner
+// dx[r] = w[s]^T dy[r], with s the row's partner; with MASKED zero where the mask is not positive
 //
-// dy [R,O], w [S,O,I], index [R] u32 (selected rows only), dx [R,I].
+// dy [R,O], w [S,O,I], index [R] u32 (selected rows only), mask, dx [R,I].
 // One invocation an element of dx, 64 a workgroup, linear grid folded to two dimensions.
 // Deterministic: one invocation sums each element, in ascending order of the outputs.
 
@@ -13,6 +13,8 @@ struct Params {
     shared_rows: u32,
 }
 
+override MASKED: bool = false;
+
 @group(0) @binding(0)
 var<uniform> params: Params;
 @group(0) @binding(1)
@@ -22,6 +24,8 @@ var<storage, read> w: array<f32>;
 @group(0) @binding(3)
 var<storage, read> index: array<u32>;
 @group(0) @binding(4)
+var<storage, read> mask: array<f32>;
+@group(0) @binding(5)
 var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(64)
@@ -40,6 +44,9 @@ fn main(
     var sum = 0.0;
     for (var o = 0u; o < params.outputs; o += 1u) {
         sum += w[(first + o) * params.inputs + i] * dy[r * params.outputs + o];
+    }
+    if MASKED {
+        sum = select(0.0, sum, mask[at] > 0.0);
     }
     dx[at] = sum;
 }

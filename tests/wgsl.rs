@@ -47,7 +47,7 @@ fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
 /// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
     let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
-    cases.chain(preset_steps()).map(|p| lower(&p).expect("lowers")).collect()
+    cases.chain(preset_steps()).flat_map(|p| [false, true].map(|fuse| lower(&p, fuse).expect("lowers"))).collect()
 }
 
 /// A module with its constants resolved, valid at WebGPU's baseline.
@@ -203,7 +203,7 @@ fn no_file_is_forgotten() {
 #[test]
 fn faults_are_found() {
     let training = preset_steps().into_iter().last().expect("a step");
-    let lowered = lower(&training).expect("lowers");
+    let lowered = lower(&training, true).expect("lowers");
     let dispatch = lowered.dispatches.iter().find(|d| d.kernel == "batch_norm").expect("is used");
     let text = wgsl::source("batch_norm", &[]).expect("a kernel");
     let check = |text: &str, dispatch: &Dispatch| {
@@ -252,6 +252,6 @@ fn reading_and_writing_one_arena_is_refused() {
     program.calls.truncate(1);
     let (input, output) = (program.calls[0].inputs[0].storage, program.calls[0].outputs[0].storage);
     program.storages[output].place = program.storages[input].place;
-    let error = lower(&program).expect_err("one arena is read and written").to_string();
+    let error = lower(&program, true).expect_err("one arena is read and written").to_string();
     assert!(error.contains("arena State"), "{error}");
 }

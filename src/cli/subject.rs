@@ -7,7 +7,7 @@ use crate::{cpu, device, gpu};
 use clap::builder::RangedU64ValueParser;
 
 /// Savings that `--without` switches off.
-const SAVINGS: [&str; 3] = ["winograd", "chains", "reuse"];
+const SAVINGS: [&str; 4] = ["winograd", "chains", "reuse", "fusion"];
 
 /// How many steps are timed.
 #[derive(clap::Args)]
@@ -38,8 +38,8 @@ pub struct Choice {
     /// Transformations that are active, the first so many after the identity [default: all]
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
-    /// Switch a saving of the CPU engine off: winograd (its convolution), chains (rows that stay in cache through many
-    /// operations), reuse (memory shared between intermediate results); may be repeated
+    /// Switch a saving off: winograd (the CPU's convolution), chains (its rows that stay in cache through many operations),
+    /// fusion (the GPU's operations that run as one kernel), reuse (memory shared between results); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
 }
@@ -60,16 +60,15 @@ impl Choice {
     /// Opens the device, on the CPU perhaps with every operation on rows by itself.
     pub fn open_with(&self, chains: bool, gpu: gpu::Options) -> Result<(Box<dyn Engine>, String), Failure> {
         let has = |what: &str| !self.without.iter().any(|w| w == what);
-        let [winograd, chained, reuse] = SAVINGS.map(has);
+        let [winograd, chained, reuse, fuse] = SAVINGS.map(has);
         let chains = chains && chained;
         let cpu = cpu::Options { threads: self.threads, winograd, chains, reuse, ..cpu::Options::default() };
-        let gpu = gpu::Options { reuse, ..gpu };
+        let gpu = gpu::Options { reuse, fuse, ..gpu };
         let (engine, mut chosen) = device::open_with(&self.device, cpu, gpu)?;
         if !self.without.is_empty() {
-            if engine.kind() != "cpu" && !(winograd && chained) {
-                return Err(Failure::User(format!(
-                    "--without winograd and --without chains are for the CPU engine, and the device is {chosen}"
-                )));
+            let other = if engine.kind() == "cpu" { &["fusion"][..] } else { &["winograd", "chains"] };
+            if let Some(saving) = self.without.iter().find(|s| other.contains(&s.as_str())) {
+                return Err(Failure::User(format!("--without {saving} is not for this device: {chosen}")));
             }
             chosen += &format!(", without {}", self.without.join(" and "));
         }

@@ -118,10 +118,10 @@ mod tests {
     fn another_interface_is_refused() {
         let ours = KERNELS.iter().find(|(name, _)| *name == "relu").expect("relu").1;
         for (from, to, told) in [
-            ("n: u32,", "n: f32,", "binding 0 is"),
+            ("n: u32,", "n: u32,\n    m: u32,", "binding 0 is"),
             ("@binding(2)", "@binding(3)", "binding 2 is missing"),
             ("fn main(", "fn other(", "fn main"),
-            ("array<f32>", "array<u32>", "binding 1"),
+            ("var<storage, read>", "var<storage, read_write>", "binding 1 is"),
         ] {
             let error = check("relu", &ours.replacen(from, to, 1)).expect_err(from);
             assert!(error.contains(told), "{from}: {error}");

@@ -53,7 +53,9 @@ pub const GPU: &[Candidate] = &[
     Candidate {
         name: "gpu, checked, WebGPU's default limits, without reuse of memory",
         arithmetic: "checked",
-        make: || gpu(gpu::Options { checked: true, baseline_limits: true, reuse: false, ..Default::default() }),
+        make: || {
+            gpu(gpu::Options { checked: true, baseline_limits: true, reuse: false, fuse: false, ..Default::default() })
+        },
     },
     Candidate {
         name: "gpu, unchecked",

@@ -1,5 +1,6 @@
 //! Which kernels compute an operation: constants, parameters, bindings and grid.
 
+use super::fuse::Epilogue;
 use super::{Access, Binding, Dispatch, Lowered, Param, folded};
 use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Padding, Rows, Work};
 
@@ -76,6 +77,17 @@ impl Launch {
         self.bind(operand.map(|o| o.storage), Access::Read)
     }
 
+    /// What a gradient is masked by, if anything.
+    fn masked(self, after: &Epilogue) -> Self {
+        self.constant("MASKED", after.mask.is_some()).read_optional(after.mask.as_ref())
+    }
+
+    /// What is added to a gradient and what it is masked by, if anything.
+    fn added_and_masked(self, after: &Epilogue) -> Self {
+        let residual = after.residual.as_ref();
+        self.constant("RESIDUAL", residual.is_some()).read_optional(residual).masked(after)
+    }
+
     fn read_storage(self, storage: usize) -> Self {
         self.bind(Some(storage), Access::Read)
     }
@@ -112,8 +124,8 @@ impl Launch {
     }
 }
 
-/// Appends the dispatches of a call.
-pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
+/// Appends the dispatches of a call with what its kernel does besides.
+pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue) {
     let (ins, outs) = (&call.inputs[..], &call.outputs[..]);
     let launch = Launch::new(call.op.name());
     let len = |o: &Operand| o.shape.len();
@@ -138,24 +150,37 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             let launch = launch.param("length", len(&ins[1])).read_all(ins).write_all(outs);
             launch.invocations(lowered, n, 256);
         }
-        Op::Conv2d(spec) => convolve(lowered, launch, spec, (&ins[0], &ins[1], &outs[0]), call),
-        Op::Conv2dGradInput(spec) => convolve(lowered, launch, spec, (&outs[0], &ins[1], &ins[0]), call),
+        Op::Conv2d(spec) => {
+            convolve(lowered, launch.read_all(ins), spec, (&ins[0], &ins[1], &outs[0]), call);
+        }
+        Op::Conv2dGradInput(spec) => {
+            let launch = launch.read_all(ins).added_and_masked(after);
+            convolve(lowered, launch, spec, (&outs[0], &ins[1], &ins[0]), call);
+        }
         Op::Conv2dGradWeight(spec) => grad_weight(lowered, launch, spec, call),
-        Op::BatchNormStats | Op::BatchNormGradParams { .. } => channel_sums(lowered, call),
+        Op::BatchNormStats | Op::BatchNormGradParams { .. } => channel_sums(lowered, call, after),
         Op::RunningStats { momentum, count } => {
             let channels = len(&outs[0]);
-            let correction = count as f32 / count.saturating_sub(1).max(1) as f32;
-            let launch = launch.param("channels", channels).param("momentum", momentum).param("correction", correction);
+            let launch = launch.param("channels", channels).param("momentum", momentum);
+            let launch = launch.param("correction", unbiased(count));
             launch.read_all(ins).write_all(outs).invocations(lowered, channels, 64);
         }
         Op::BatchNorm { eps, .. } | Op::BatchNormGradInput { eps, .. } => {
             let [b, c, h, w] = outs[0].shape.tail();
             let n = b * c * h * w;
             let mut launch = launch.param("n", n).param("channels", c).param("pixels", h * w).param("eps", eps);
-            if let Op::BatchNormGradInput { batch_stats, .. } = call.op {
-                launch = launch.param("inv_count", 1.0 / (b * h * w) as f32).constant("BATCH_STATS", batch_stats);
-            }
-            launch.read_all(ins).write_all(outs).invocations(lowered, n, 256);
+            launch = match call.op {
+                Op::BatchNormGradInput { batch_stats, .. } => {
+                    let launch = launch.param("inv_count", 1.0 / (b * h * w) as f32);
+                    launch.constant("BATCH_STATS", batch_stats).read_all(ins)
+                }
+                _ => {
+                    let launch = launch.constant("RECTIFY", after.rectify);
+                    let launch = launch.constant("RESIDUAL", after.residual.is_some());
+                    launch.read_all(ins).read_optional(after.residual.as_ref())
+                }
+            };
+            launch.write_all(outs).invocations(lowered, n, 256);
         }
         Op::Shortcut { stride } => shortcut(lowered, launch, stride, (&ins[0], &outs[0]), call),
         Op::ShortcutGrad { stride } => shortcut(lowered, launch, stride, (&outs[0], &ins[0]), call),
@@ -182,7 +207,12 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call) {
             // The index comes last, and the plain operands before it: x, w, b or dy, w.
             let plain = if matches!(call.op, Op::Linear(_)) { 3 } else { 2 };
             let launch = launch.param("shared_rows", ins[1].shape.rows(2)).read_all(&ins[..plain]);
-            launch.read_optional(ins.get(plain)).write_all(outs).invocations(lowered, n, 64);
+            let launch = launch.read_optional(ins.get(plain));
+            let launch = match call.op {
+                Op::Linear(_) => launch.constant("RECTIFY", after.rectify),
+                _ => launch.masked(after),
+            };
+            launch.write_all(outs).invocations(lowered, n, 64);
         }
         Op::LinearGradWeight(rows) => {
             let n = len(&outs[0]);
@@ -392,7 +422,7 @@ fn convolve(
     let launch = launch.param("in_channels", ci).param("height", h).param("width", wd);
     let launch = launch.param("out_channels", co).param("out_height", oh).param("out_width", ow);
     let [gx, gy, _] = folded(blocks.div_ceil(64));
-    launch.read_all(&call.inputs).write_all(&call.outputs).groups(lowered, [gx, gy, channels.div_ceil(8) as u32]);
+    launch.write_all(&call.outputs).groups(lowered, [gx, gy, channels.div_ceil(8) as u32]);
 }
 
 /// The weight gradient: tiles over the weights, splits over the pixels, then the sum of the splits.
@@ -456,34 +486,59 @@ fn normal(lowered: &mut Lowered, launch: Launch, weighted: bool, min_variance: f
 }
 
 /// Sums over the values of a channel, in parts where a channel is large.
-fn channel_sums(lowered: &mut Lowered, call: &Call) {
+fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue) {
     let [batch, channels, h, w] = call.inputs[0].shape.tail();
     let count = batch * h * w;
     let splits = count.div_ceil(CHANNEL_CHUNK);
+    let stats = matches!(call.op, Op::BatchNormStats);
+    // Running statistics are updated where the statistics are whole.
+    let running = after.running.as_ref();
+    let (momentum, correction) = match running.map(|c| &c.op) {
+        Some(&Op::RunningStats { momentum, count }) => (momentum, unbiased(count)),
+        _ => (0.0, 1.0),
+    };
     let launch = |stage: u32| {
         let launch = Launch::new(call.op.name()).constant("STAGE", stage).param("channels", channels);
         let launch = launch.param("pixels", h * w).param("count", count).param("chunk", CHANNEL_CHUNK);
         let launch = launch.param("splits", splits);
         match call.op {
             Op::BatchNormGradParams { eps } => launch.param("eps", eps),
-            _ => launch,
+            _ => {
+                let launch = launch.param("momentum", momentum).param("correction", correction);
+                launch.constant("RUNNING", running.is_some() && stage != 1)
+            }
         }
     };
     // The statistics have a second input in the merging stage only.
-    let inputs = |launch: Launch| match call.op {
-        Op::BatchNormStats => launch.read(&call.inputs[0]).read_optional(None),
-        _ => launch.read_all(&call.inputs),
+    let inputs = |launch: Launch| {
+        if stats { launch.read(&call.inputs[0]).read_optional(None) } else { launch.read_all(&call.inputs) }
+    };
+    // A kernel that keeps no running statistics has something else bound in their place, not twice the same.
+    let spare = if stats && (running.is_none() || splits > 1) {
+        vec![lowered.workspace(1), lowered.workspace(1)]
+    } else {
+        Vec::new()
+    };
+    let spared = |launch: Launch| spare.iter().fold(launch, |launch, &s| launch.write_storage(s));
+    let outputs = |launch: Launch| match running {
+        Some(running) => launch.write_all(&call.outputs).write_all(&running.outputs),
+        None => spared(launch.write_all(&call.outputs)),
     };
     if splits == 1 {
-        inputs(launch(0)).write_all(&call.outputs).groups(lowered, folded(channels));
+        outputs(inputs(launch(0))).groups(lowered, folded(channels));
         return;
     }
     let parts = [lowered.workspace(channels * splits), lowered.workspace(channels * splits)];
-    let first = inputs(launch(1)).write_storage(parts[0]).write_storage(parts[1]);
+    let first = spared(inputs(launch(1)).write_storage(parts[0]).write_storage(parts[1]));
     first.groups(lowered, folded(channels * splits));
     let second = launch(2).read_storage(parts[0]).read_storage(parts[1]);
-    let second = if matches!(call.op, Op::BatchNormStats) { second } else { second.read_all(&call.inputs[2..]) };
-    second.write_all(&call.outputs).groups(lowered, folded(channels));
+    let second = if stats { second } else { second.read_all(&call.inputs[2..]) };
+    outputs(second).groups(lowered, folded(channels));
+}
+
+/// n / (n - 1), which makes the variance of n values unbiased.
+fn unbiased(count: usize) -> f32 {
+    count as f32 / count.saturating_sub(1).max(1) as f32
 }
 
 /// `Shortcut` and its transpose: `x` is the side with fewer channels.

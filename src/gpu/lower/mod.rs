@@ -1,6 +1,7 @@
 //! Lowering: a program's calls become dispatches of kernels. Needs no device.
 
 mod calls;
+mod fuse;
 
 use crate::tape::{Arena, Dtype, EngineError, Operand, Place, Program, Storage, Work};
 
@@ -84,9 +85,9 @@ enum Region {
     Transient(usize),
 }
 
-/// Lowers a program. Fails if a tensor has more elements than 32-bit indices reach, or if a kernel would read and write
-/// one arena.
-pub fn lower(program: &Program) -> Result<Lowered, EngineError> {
+/// Lowers a program, with calls that go together as one kernel if `fuse`. Fails if a tensor has more elements than 32-bit
+/// indices reach, or if a kernel would read and write one arena.
+pub fn lower(program: &Program, fuse: bool) -> Result<Lowered, EngineError> {
     let limit = u32::MAX as usize;
     if let Some(storage) = program.storages.iter().find(|s| s.len > limit) {
         let (bytes, what) = (storage.len * storage.dtype.size(), "a tensor".to_string());
@@ -97,12 +98,12 @@ pub fn lower(program: &Program) -> Result<Lowered, EngineError> {
         dispatches: Vec::with_capacity(program.calls.len()),
         outputs: program.outputs.clone(),
     };
-    for (index, call) in program.calls.iter().enumerate() {
+    for unit in fuse::units(program, fuse) {
         let first = lowered.dispatches.len();
-        calls::lower_call(&mut lowered, call);
-        let whole = Work::of(call);
+        calls::lower_call(&mut lowered, &unit.call, &unit.after);
+        let whole = unit.work();
         for (i, dispatch) in lowered.dispatches[first..].iter_mut().enumerate() {
-            dispatch.call = index;
+            dispatch.call = unit.index;
             let (flops, bytes) = if i == 0 { (whole.flops, whole.bytes) } else { (0, 0) };
             dispatch.work = Work { kernel: dispatch.kernel, detail: whole.detail.clone(), flops, bytes };
         }

@@ -1,0 +1,249 @@
+//! Which calls run as one kernel: what follows a product or a normalisation element by element is done where its result is
+//! still in registers. Every pattern is listed here.
+//!
+//! * `Conv2dGradInput` (, `Add`) , `ReluGrad`: the gradient of a residual block
+//! * `BatchNorm` (, `Add`), `Relu`
+//! * `Linear`, `Relu`; `LinearGradInput`, `ReluGrad`
+//! * `BatchNormStats`, `RunningStats`
+//!
+//! A fused kernel runs where the last of its calls was; the statistics run where the first was.
+
+use crate::tape::{Call, Op, Operand, Place, Program, Work};
+
+/// What a kernel does besides its call.
+#[derive(Clone, Debug, Default)]
+pub struct Epilogue {
+    /// Added to the result.
+    pub residual: Option<Operand>,
+    /// The result is rectified.
+    pub rectify: bool,
+    /// The result is zero where this is not positive.
+    pub mask: Option<Operand>,
+    /// Running statistics that a batch's statistics update.
+    pub running: Option<Call>,
+}
+
+/// A call with what it does besides.
+pub struct Unit {
+    /// Position of the call in the program.
+    pub index: usize,
+    /// The call; its outputs are those of the last call it stands for.
+    pub call: Call,
+    /// What else it does.
+    pub after: Epilogue,
+}
+
+impl Unit {
+    /// What it does, the calls it stands for together; what they hand to each other does not move.
+    pub fn work(&self) -> Work {
+        let own = Work::of(&self.call);
+        let elements = self.call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
+        let Epilogue { residual, rectify, mask, running } = &self.after;
+        let operands = u64::from(residual.is_some()) + u64::from(mask.is_some());
+        Work {
+            flops: own.flops + (operands + u64::from(*rectify)) * elements,
+            bytes: own.bytes + 4 * operands * elements + running.as_ref().map_or(0, Call::bytes),
+            ..own
+        }
+    }
+}
+
+/// The calls of a program in order of execution, fused where a pattern fits; one by one without `fuse`.
+pub fn units(program: &Program, fuse: bool) -> Vec<Unit> {
+    let mut fusion = Fusion { program, readers: readers(program), taken: vec![false; program.calls.len()] };
+    let mut units: Vec<(usize, Unit)> = Vec::new();
+    for (index, call) in program.calls.iter().enumerate() {
+        if fusion.taken[index] {
+            continue;
+        }
+        let plain = || (index, Unit { index, call: call.clone(), after: Epilogue::default() });
+        units.push(if fuse { fusion.lead(index).unwrap_or_else(plain) } else { plain() });
+    }
+    units.sort_by_key(|(position, _)| *position);
+    units.into_iter().map(|(_, unit)| unit).collect()
+}
+
+/// For each storage the calls that read it; a program's outputs count as a reader beyond the last call.
+fn readers(program: &Program) -> Vec<Vec<usize>> {
+    let mut readers = vec![Vec::new(); program.storages.len()];
+    for (index, call) in program.calls.iter().enumerate() {
+        for o in &call.inputs {
+            readers[o.storage].push(index);
+        }
+    }
+    for o in &program.outputs {
+        readers[o.storage].push(program.calls.len());
+    }
+    readers
+}
+
+struct Fusion<'a> {
+    program: &'a Program,
+    readers: Vec<Vec<usize>>,
+    /// Calls that are part of another.
+    taken: Vec<bool>,
+}
+
+impl Fusion<'_> {
+    /// The unit that the call at `index` leads, and its position; `None` if no pattern fits.
+    fn lead(&mut self, index: usize) -> Option<(usize, Unit)> {
+        let call = &self.program.calls[index];
+        let mut after = Epilogue::default();
+        let mut members = Vec::new();
+        let mut position = index;
+        match call.op {
+            Op::BatchNormStats => {
+                let next = *self.readers[call.outputs[0].storage].iter().find(|&&i| self.updates(i, call))?;
+                let update = &self.program.calls[next];
+                // Nothing in between may see the old values.
+                let between = &self.program.calls[index + 1..next];
+                let ours = |o: &Operand| update.outputs.iter().any(|u| u.storage == o.storage);
+                if between.iter().any(|c| c.inputs.iter().chain(&c.outputs).any(ours)) {
+                    return None;
+                }
+                after.running = Some(update.clone());
+                members.push(next);
+            }
+            Op::BatchNorm { .. } | Op::Linear(_) | Op::Conv2dGradInput(_) | Op::LinearGradInput(_) => {
+                let mut last = index;
+                let takes_residual = matches!(call.op, Op::BatchNorm { .. } | Op::Conv2dGradInput(_));
+                if takes_residual && let Some((next, residual)) = self.added(last) {
+                    after.residual = Some(residual);
+                    members.push(next);
+                    last = next;
+                }
+                let next = self.sole_reader(last)?;
+                let then = &self.program.calls[next];
+                let result = self.program.calls[last].outputs[0].storage;
+                match (&call.op, &then.op) {
+                    (Op::BatchNorm { .. } | Op::Linear(_), Op::Relu) => after.rectify = true,
+                    (Op::Conv2dGradInput(_) | Op::LinearGradInput(_), Op::ReluGrad)
+                        if then.inputs[0].storage != result =>
+                    {
+                        after.mask = Some(then.inputs[0].clone());
+                    }
+                    _ => return None,
+                }
+                members.push(next);
+                position = next;
+                if !self.may_wait(call, index, position) {
+                    return None;
+                }
+            }
+            _ => return None,
+        }
+        let outputs = match after.running {
+            Some(_) => call.outputs.clone(),
+            None => self.program.calls[position].outputs.clone(),
+        };
+        members.iter().for_each(|&m| self.taken[m] = true);
+        Some((position, Unit { index, call: Call { outputs, ..call.clone() }, after }))
+    }
+
+    /// Whether the call at `index` updates running statistics with those that `stats` computes.
+    fn updates(&self, index: usize, stats: &Call) -> bool {
+        let Some(call) = self.program.calls.get(index) else { return false };
+        let same = call.inputs.iter().zip(&stats.outputs).all(|(a, b)| a.storage == b.storage);
+        matches!(call.op, Op::RunningStats { .. }) && same && !self.taken[index]
+    }
+
+    /// The addition that alone reads the result of a call, and what it adds.
+    fn added(&self, index: usize) -> Option<(usize, Operand)> {
+        let next = self.sole_reader(index)?;
+        let add = &self.program.calls[next];
+        let result = self.program.calls[index].outputs[0].storage;
+        let other = add.inputs.iter().find(|o| o.storage != result)?;
+        (add.op == Op::Add).then(|| (next, other.clone()))
+    }
+
+    /// The one call that reads the result of a call, in the same shape.
+    fn sole_reader(&self, index: usize) -> Option<usize> {
+        let out = &self.program.calls[index].outputs[0];
+        let &[reader] = &self.readers[out.storage][..] else { return None };
+        let call = self.program.calls.get(reader)?;
+        let transient = self.program.storages[out.storage].place == Place::Transient;
+        let whole = call.inputs.iter().all(|o| o.storage != out.storage || o.shape == out.shape);
+        (transient && whole && !self.taken[reader]).then_some(reader)
+    }
+
+    /// Whether a call can run at `position` instead: nothing before that changes what it reads.
+    fn may_wait(&self, call: &Call, index: usize, position: usize) -> bool {
+        let storages = &self.program.storages;
+        let arena = |o: &Operand| match storages[o.storage].place {
+            Place::Persistent { arena, .. } => Some(arena),
+            Place::Transient => None,
+        };
+        let read: Vec<_> = call.inputs.iter().filter_map(arena).collect();
+        let between = &self.program.calls[index + 1..position];
+        !between.iter().flat_map(|c| &c.outputs).filter_map(arena).any(|written| read.contains(&written))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::{Arena, ConvSpec, Store, Tape};
+
+    /// A residual block as it is differentiated, and a layer of a head.
+    fn block() -> Program {
+        let (mut tape, mut store) = (Tape::new(), Store::new());
+        let spec = ConvSpec { stride: 1, pad: 1 };
+        let w = store.parameter("w", [4, 4, 3, 3]);
+        let [gamma, beta] = ["gamma", "beta"].map(|name| store.parameter(name, [4]));
+        let x = store.add("x", [2, 4, 5, 5], Arena::Constants);
+        let [x, w, gamma, beta] = [x, w, gamma, beta].map(|id| tape.persistent(&store, id));
+        let mut y = tape.conv2d(x, w, spec);
+        y = tape.relu(y);
+        for residual in [false, true] {
+            let z = tape.conv2d(y, w, spec);
+            let stats = tape.batch_norm_stats(z);
+            let z = tape.batch_norm(z, stats, gamma, beta, 1e-5, true);
+            let z = if residual { tape.add(z, y) } else { z };
+            y = tape.relu(z);
+        }
+        let loss = tape.mean(y);
+        let gradients = tape.gradients(loss, &[w, gamma, beta]).expect("differentiable");
+        gradients.into_iter().flatten().for_each(|g| tape.output(g));
+        Program::new(&tape)
+    }
+
+    #[test]
+    fn patterns_are_found_and_nothing_is_lost() {
+        let program = block();
+        let alone = units(&program, false);
+        assert!(alone.iter().map(|u| u.index).eq(0..program.calls.len()), "without fusion all calls in order");
+        let fused = units(&program, true);
+        let count = |f: &dyn Fn(&Unit) -> bool| fused.iter().filter(|u| f(u)).count();
+        assert_eq!(count(&|u| u.after.rectify && u.after.residual.is_none()), 1, "normalised and rectified");
+        assert_eq!(count(&|u| u.after.rectify && u.after.residual.is_some()), 1, "with the residual");
+        assert_eq!(count(&|u| u.after.mask.is_some() && u.after.residual.is_none()), 1, "a gradient rectified");
+        assert_eq!(count(&|u| u.after.mask.is_some() && u.after.residual.is_some()), 1, "added and rectified");
+        assert_eq!(program.calls.len() - fused.len(), 1 + 2 + 1 + 2, "so many calls fewer");
+        // Each storage is written before it is read.
+        let mut written: Vec<usize> = Vec::new();
+        for unit in &fused {
+            let after = [&unit.after.residual, &unit.after.mask];
+            for o in unit.call.inputs.iter().chain(after.into_iter().flatten()) {
+                let transient = program.storages[o.storage].place == Place::Transient;
+                assert!(!transient || written.contains(&o.storage), "{} reads too early", unit.call.op.name());
+            }
+            written.extend(unit.call.outputs.iter().map(|o| o.storage));
+        }
+        assert!(program.outputs.iter().all(|o| written.contains(&o.storage)), "every output is computed");
+    }
+
+    #[test]
+    fn what_others_read_is_not_fused_away() {
+        let (mut tape, mut store) = (Tape::new(), Store::new());
+        let x = store.add("x", [3, 4], Arena::Constants);
+        let w = store.add("w", [1, 2, 4], Arena::Constants);
+        let b = store.add("b", [1, 2], Arena::Constants);
+        let [x, w, b] = [x, w, b].map(|id| tape.persistent(&store, id));
+        let y = tape.linear(x, w, b, crate::tape::Rows::Each, None);
+        let z = tape.relu(y);
+        tape.output(z);
+        assert_eq!(units(&Program::new(&tape), true).len(), 1);
+        tape.output(y);
+        assert_eq!(units(&Program::new(&tape), true).len(), 2, "the result itself is wanted");
+    }
+}
