@@ -77,7 +77,10 @@ fn a_profile_adds_up_and_its_trace_opens() {
     let ends: Vec<[f64; 2]> = ends.collect();
     assert!(ends.windows(2).all(|w| w[0][0] + w[0][1] <= w[1][0] + 1e-3), "launches follow each other");
 
-    let text = stdout(&proteus(&args));
+    let plot = folder.path().join("shares.svg");
+    let text = stdout(&proteus(&[&args[..], &["--plot", plot.to_str().expect("a path")]].concat()));
+    let plot = std::fs::read_to_string(plot).expect("a plot");
+    assert!(plot.starts_with("<svg") && plot.contains("conv2d_grad_weight") && plot.contains("all others"), "{plot}");
     for word in ["conv2d_grad_weight", "row_chain", "bound by", "peaks, measured", path] {
         assert!(text.contains(word), "{word} in {text}");
     }
@@ -164,6 +167,15 @@ fn a_baseline_is_compared_and_mistakes_are_told() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && error.contains(expected), "{args:?}: {error}");
     }
+    // Without a baseline, under the roof.
+    let plot = folder.path().join("roof.svg");
+    stdout(&proteus(&[&few[..], &["--plot", plot.to_str().expect("a path")]].concat()));
+    let plot = std::fs::read_to_string(plot).expect("a plot");
+    assert!(plot.contains("Roofline: cpu") && plot.contains("relu"), "{plot}");
+
+    let output =
+        proteus(&["bench", "step", "--device", "cpu", "--sweep", "encoder=resnet20", "--plot", path, "--steps", "1"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("sweep a number first"), "{output:?}");
     let output = proteus(&["bench", "step", "--device", "cpu", "--sweep", "size=3"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("8 to 1024"), "{output:?}");
 }

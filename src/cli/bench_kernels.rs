@@ -1,9 +1,9 @@
 //! `proteus bench kernels`.
 
 use super::failure::Failure;
-use super::subject::Choice;
+use super::subject::{Choice, write_plot};
 use super::table::columns;
-use crate::bench::{Change, KernelReport, change, distinct, measure_call, peaks};
+use crate::bench::{Change, KernelReport, change, distinct, measure_call, peaks, roofline};
 use crate::gpu;
 use crate::tape::Call;
 use regex_lite::Regex;
@@ -38,6 +38,9 @@ pub struct Args {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+    /// Draw every operation under the roof of the device as a plot in this file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// Compare with what --json printed earlier
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -84,7 +87,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             peaks.gflops, peaks.gbytes
         )?;
     }
-    let mut wrong = 0;
+    let (mut wrong, mut reports) = (0, Vec::new());
     for call in calls {
         let ours = measure_call(&program, call, engine.as_mut(), peaks)?;
         let report = match &mut theirs {
@@ -99,9 +102,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
         row.extend(theirs.is_some().then(|| format!("{:.2}", report.ms_median / ours.ms_median)));
         row.extend(baseline.as_ref().map(|b| told(change(&report, b))));
         rows.push(row);
+        reports.push(report);
     }
     if !args.json {
         writeln!(out, "\n{}", columns(&rows))?;
+    }
+    if let Some(path) = &args.plot {
+        write_plot(path, roofline(&reports, peaks, &engine.device())?)?;
     }
     match wrong {
         0 => Ok(()),

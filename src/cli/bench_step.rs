@@ -1,10 +1,11 @@
 //! `proteus bench step`.
 
 use super::failure::Failure;
-use super::subject::{Choice, Steps};
+use super::subject::{Choice, Steps, write_plot};
 use super::table::columns;
-use crate::bench::{StepReport, Subject, measure};
+use crate::bench::{Point, StepReport, Subject, measure, sweep};
 use std::io::Write;
+use std::path::PathBuf;
 
 /// Time whole training steps
 #[derive(clap::Args)]
@@ -26,6 +27,9 @@ pub struct Args {
     /// Measure once for each value; with several sweeps, for each combination
     #[arg(long, value_name = "KEY=A,B,...")]
     sweep: Vec<String>,
+    /// Draw the times against the first key of --sweep, a line for each value of the others, as a plot in this file
+    #[arg(long, value_name = "FILE.svg", requires = "sweep")]
+    plot: Option<PathBuf>,
     /// Print one JSON object a line: preset, model, device, engine, batch, k, ms_median, ms_min, images_per_s, gflops,
     /// peak_bytes and more
     #[arg(long)]
@@ -47,7 +51,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // Mistakes in any of them are told before anything is measured.
     let subjects = combinations.iter().map(|c| subject(&args, c)).collect::<Result<Vec<_>, _>>()?;
     let (mut engine, chosen) = args.choice.open()?;
-    let mut rows = vec![heading()];
+    let (mut rows, mut reports) = (vec![heading()], Vec::new());
     let mut out = std::io::stdout();
     for subject in &subjects {
         let report = measure(subject, engine.as_mut())?;
@@ -57,11 +61,29 @@ pub fn run(args: Args) -> Result<(), Failure> {
             eprintln!("{} of {} measured: {:.1} ms", rows.len(), subjects.len(), report.ms_median);
         }
         rows.push(row(&report));
+        reports.push(report);
     }
     if !args.json {
         writeln!(out, "{chosen}\n{}", columns(&rows))?;
     }
+    if let Some(path) = &args.plot {
+        write_plot(path, plot(&reports, &combinations)?)?;
+    }
     Ok(())
+}
+
+/// The times against the first swept key.
+fn plot(reports: &[StepReport], combinations: &[Vec<Setting>]) -> Result<String, Failure> {
+    let (first, report) = (&combinations[0][0].0, &reports[0]);
+    let point = |(report, c): (&StepReport, &Vec<Setting>)| {
+        let line = c[1..].iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ");
+        Some(Point { line, x: c[0].1.parse().ok()?, ms: report.ms_median })
+    };
+    let points: Option<Vec<Point>> = reports.iter().zip(combinations).map(point).collect();
+    let points = points.ok_or_else(|| {
+        Failure::User(format!("--plot draws along numbers, and {first} has other values; sweep a number first"))
+    })?;
+    Ok(sweep(&points, first, &format!("A training step, {} {}: {}", report.preset, report.model, report.device))?)
 }
 
 /// `key=a,b,c` as settings.

@@ -1,5 +1,6 @@
 //! Failures as the user sees them: one clear line and an exit code.
 
+use crate::bench::PlotError;
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::tape::EngineError;
@@ -46,6 +47,12 @@ impl From<TrainError> for Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         TrainError::from(error).into()
+    }
+}
+
+impl From<PlotError> for Failure {
+    fn from(error: PlotError) -> Self {
+        Failure::Failed(error.to_string())
     }
 }
 

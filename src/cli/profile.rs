@@ -1,9 +1,9 @@
 //! `proteus profile`.
 
 use super::failure::Failure;
-use super::subject::{Choice, Steps};
+use super::subject::{Choice, Steps, write_plot};
 use super::table::columns;
-use crate::bench::{Profile, Share, profile, trace};
+use crate::bench::{Profile, Share, profile, shares, trace};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -30,6 +30,9 @@ pub struct Args {
     /// Write every launch to this file, in the Trace Event Format
     #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
+    /// Draw the share of each kernel as a plot in this file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// Print one JSON object: step, peaks, kernels, layers
     #[arg(long)]
     json: bool,
@@ -43,6 +46,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if let Some(path) = &args.trace {
         let failed = |e: std::io::Error| Failure::Failed(format!("cannot write the trace {}: {e}", path.display()));
         std::fs::write(path, trace(&profile).to_string()).map_err(failed)?;
+    }
+    if let Some(path) = &args.plot {
+        let step = &profile.step;
+        let title =
+            format!("{} {}, K {}: {:.1} ms a step on {}", step.preset, step.model, step.k, step.ms_median, step.device);
+        write_plot(path, shares(&profile.by_kernel(), &title)?)?;
     }
     let mut out = std::io::stdout().lock();
     if args.json {

@@ -5,6 +5,7 @@ use crate::bench::Subject;
 use crate::tape::Engine;
 use crate::{cpu, device, gpu};
 use clap::builder::RangedU64ValueParser;
+use std::path::Path;
 
 /// Savings that `--without` switches off.
 const SAVINGS: [&str; 4] = ["winograd", "chains", "reuse", "fusion"];
@@ -42,6 +43,11 @@ pub struct Choice {
     /// fusion (the GPU's operations that run as one kernel), reuse (memory shared between results); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
+}
+
+/// Writes a plot to a file.
+pub fn write_plot(path: &Path, text: String) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|e| Failure::Failed(format!("cannot write the plot {}: {e}", path.display())))
 }
 
 impl Choice {
