@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod model;
 pub mod nn;
 pub mod report;
+mod shell;
 pub mod tape;
 pub mod torch;
 pub mod train;

@@ -12,10 +12,12 @@ mod import;
 mod many;
 mod profile;
 mod progress;
+mod report;
 mod session;
 mod subject;
 mod table;
 mod train;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -33,6 +35,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Eval(eval::Args),
+    Report(report::Args),
     Compare(compare::Args),
     Import(import::Args),
     Data(data::Args),
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Report(args) => report::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),

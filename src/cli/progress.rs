@@ -52,6 +52,12 @@ impl Display {
         self.bar.finish_and_clear();
     }
 
+    /// Says what the user should know, quiet or not.
+    pub fn warn(&self, text: &str) {
+        let text = format!("warning: {text}");
+        if self.bar.is_hidden() { eprintln!("{text}") } else { self.bar.println(text) }
+    }
+
     fn line(&self, text: &str) {
         if self.quiet {
         } else if self.bar.is_hidden() {

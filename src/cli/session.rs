@@ -3,9 +3,11 @@
 use super::failure::Failure;
 use super::progress::Display;
 use super::train::Args;
+use super::watch::Watch;
 use super::{say, table};
 use crate::data::ImageSet;
-use crate::report::write_pictures;
+use crate::report::{REPORT, illustrate};
+use crate::shell::quoted;
 use crate::tape::Engine;
 use crate::train::{Config, Finished, Resumption, RunFolder, TrainError, train};
 use crate::{device, gpu};
@@ -87,14 +89,17 @@ impl<'a> Session<'a> {
         let path = work.folder().path().to_path_buf();
         self.say(format!("run     {}{}", path.display(), self.going_on(config, &work)));
         let folder = work.folder().clone();
-        folder.write("run.json", format!("{:#}\n", self.about(config, tag, None)).as_bytes())?;
+        let about = self.about(config, tag, &path, None);
+        folder.write("run.json", format!("{about:#}\n").as_bytes())?;
 
-        let mut display = Display::new(self.args.quiet, set.len(), config.epochs, sequence, self.stop.clone());
+        let display = Display::new(self.args.quiet, set.len(), config.epochs, sequence, self.stop.clone());
+        let done = if let Work::Old(resumption) = &work { resumption.done().0 } else { 0 };
+        let mut watch = Watch::new(display, config, set, &path, about, done);
         let trained = match &mut work {
-            Work::New(folder) => train(config, set, self.engine.as_mut(), folder, &mut display),
-            Work::Old(resumption) => resumption.train(set, self.engine.as_mut(), &mut display),
+            Work::New(folder) => train(config, set, self.engine.as_mut(), folder, &mut watch),
+            Work::Old(resumption) => resumption.train(set, self.engine.as_mut(), &mut watch),
         };
-        display.finish();
+        watch.display.finish();
         let finished = match trained {
             Ok(finished) => finished,
             Err(error @ TrainError::Stopped { .. }) => {
@@ -104,22 +109,28 @@ impl<'a> Session<'a> {
                 )));
             }
             Err(error) => {
-                let mut about = self.about(config, tag, None);
+                let mut about = self.about(config, tag, &path, None);
                 about["failed"] = json!(error.to_string());
                 // The first error is the one to report.
                 let _ = folder.write("run.json", format!("{about:#}\n").as_bytes());
                 return Err(error.into());
             }
         };
-        write_pictures(&folder, &finished, set)?;
+        let about = self.about(config, tag, &path, Some((&finished, set.len())));
+        let illustrated = illustrate(&path, config, set, self.engine.as_mut(), &finished.evaluation, &about);
+        if let Err(error) = &illustrated {
+            // The run itself is whole.
+            let again = format!("proteus report {}", quoted(&path.display().to_string()));
+            eprintln!("warning: no report and not all pictures: {error}. To try again: {again}");
+        }
         // The last file: with it the run is finished.
-        let about = self.about(config, tag, Some((&finished, set.len())));
         folder.write("run.json", format!("{about:#}\n").as_bytes())?;
         let (seconds, rate) = (finished.seconds, (config.epochs * set.len()) as f64 / finished.seconds);
         self.say(table::text(&finished.evaluation));
         self.say(format!("  time   {seconds:.0} s ({rate:.0} images/s)   memory {} MiB", finished.peak_memory >> 20));
-        let pictures = ["prototypes.png", "aligned.png"].map(|name| folder.file(name).display().to_string());
-        self.say(format!("Look at {}", pictures.join(" and ")));
+        if illustrated.is_ok() {
+            self.say(format!("Look at {}", folder.file(REPORT).display()));
+        }
         Ok(())
     }
 
@@ -137,7 +148,7 @@ impl<'a> Session<'a> {
     }
 
     /// What run.json says; of an end, where there is one, with the number of images.
-    fn about(&self, config: &Config, tag: &str, end: Option<(&Finished, usize)>) -> Value {
+    fn about(&self, config: &Config, tag: &str, run: &Path, end: Option<(&Finished, usize)>) -> Value {
         let mut about = json!({
             "proteus": env!("CARGO_PKG_VERSION"),
             "platform": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -148,6 +159,7 @@ impl<'a> Session<'a> {
             "preset": tag,
             "seed": config.seed,
             "epochs": config.epochs,
+            "reproduce": reproduce_line(self.args, run),
         });
         if let Some((finished, images)) = end {
             about["started"] = json!(finished.started);
@@ -173,7 +185,17 @@ fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {
 
 /// The command that goes on with a run.
 pub fn resume_line(args: &Args, run: &Path) -> String {
-    let mut line = format!("proteus train --resume {}", quoted(&run.display().to_string()));
+    with_device(args, format!("proteus train --resume {}", quoted(&run.display().to_string())))
+}
+
+/// The command that does a run again.
+fn reproduce_line(args: &Args, run: &Path) -> String {
+    let config = run.join("config.toml").display().to_string();
+    with_device(args, format!("proteus train {}", quoted(&config)))
+}
+
+/// A command with the device and the places of data that were asked for.
+fn with_device(args: &Args, mut line: String) -> String {
     if args.device != "auto" {
         line += &format!(" --device {}", quoted(&args.device));
     }
@@ -184,10 +206,4 @@ pub fn resume_line(args: &Args, run: &Path) -> String {
         line += &format!(" --data {}", quoted(&folder.display().to_string()));
     }
     line
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%".contains(c);
-    if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

@@ -42,11 +42,10 @@ impl Common {
         self.transformer.write_constants(store, engine)
     }
 
-    /// Prototypes transformed for each of the images x [B,C,H,W] in evaluation mode: all of them [B,K,C,H,W] or the
-    /// `winner` u32 [B] of each [B,C,H,W].
-    pub fn transformed(&self, tape: &mut Tape, store: &Store, x: Var, winner: Option<Var>, active: usize) -> Var {
+    /// Prototypes transformed for each of the images x [B,C,H,W] in evaluation mode [B,K,C,H,W].
+    pub fn transformed(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Var {
         let features = self.transformer.features(tape, store, x, active, Mode::Eval);
-        let predicted = self.transformer.predict(tape, store, features, winner, (active, Mode::Eval));
+        let predicted = self.transformer.predict(tape, store, features, None, (active, Mode::Eval));
         let prototypes = tape.persistent(store, self.clusters[0]);
         self.transformer.apply(tape, store, prototypes, &predicted, Acting::All).image
     }

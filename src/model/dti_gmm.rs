@@ -81,6 +81,10 @@ impl Model for DtiGmm {
         Compared { distances, minimum, winner, cost }
     }
 
+    fn mixture(&self) -> Option<[PersistentId; 2]> {
+        Some([self.deviations, self.mixing])
+    }
+
     fn write_clusters(&self, store: &Store, engine: &mut dyn Engine, start: &Start) -> Result<(), EngineError> {
         engine.write_f32(&store[self.means], &start.prototypes)?;
         engine.write_f32(&store[self.deviations], &start.deviations)?;

@@ -86,6 +86,11 @@ pub trait Model {
         self.common().clusters[0]
     }
 
+    /// Standard deviations [K,C,H,W] and logits of the mixing weights [K] of a mixture.
+    fn mixture(&self) -> Option<[PersistentId; 2]> {
+        None
+    }
+
     /// Writes starting values: of the clusters as given, of encoder and heads drawn from `rng`.
     fn initialise(
         &self,
@@ -108,16 +113,17 @@ pub trait Model {
         self.common().write_constants(store, engine)
     }
 
-    /// Prototype `winner` u32 [B] of each image x [B,C,H,W], transformed for it in evaluation mode [B,C,H,W]; `None` while
-    /// only the identity is active.
-    fn align(&self, tape: &mut Tape, store: &Store, x: Var, winner: Var, active: usize) -> Option<Var> {
-        (active > 0).then(|| self.common().transformed(tape, store, x, Some(winner), active))
+    /// Prototype `winner` u32 [B] of each image x [B,C,H,W] after each of the `active` transformations, [B,C,H,W] each, in
+    /// evaluation mode. The last is the prototype aligned to the image; while only the identity is active there is none.
+    fn align(&self, tape: &mut Tape, store: &Store, x: Var, winner: Var, active: usize) -> Vec<Var> {
+        let prototypes = tape.persistent(store, self.prototypes());
+        self.common().transformer.chain(tape, store, (x, prototypes, winner), active)
     }
 
     /// All prototypes transformed for each of the images x [B,C,H,W], in evaluation mode -> [B,K,C,H,W].
     fn transformed(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Var {
         assert!(active > 0, "the identity alone transforms nothing");
-        self.common().transformed(tape, store, x, None, active)
+        self.common().transformed(tape, store, x, active)
     }
 
     /// The optimiser's groups while `active` transformations are: clusters, encoder, heads of each.

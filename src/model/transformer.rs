@@ -130,6 +130,26 @@ impl Transformer {
         source
     }
 
+    /// Prototype `winner` u32 [B] of each image x [B,C,H,W] after each of the `active` transformations, in evaluation mode:
+    /// [B,C,H,W] each. `images` are the prototypes [K,C,H,W].
+    pub fn chain(
+        &self,
+        tape: &mut Tape,
+        store: &Store,
+        (x, images, winner): (Var, Var, Var),
+        active: usize,
+    ) -> Vec<Var> {
+        let features = self.features(tape, store, x, active, Mode::Eval);
+        let predicted = self.predict(tape, store, features, Some(winner), (active, Mode::Eval));
+        let mut source = Source { image: images, rows: Rows::Selected, index: Some(winner) };
+        let mut steps = Vec::new();
+        for (stage, &beta) in self.stages.iter().zip(&predicted.betas) {
+            source = self.transform(tape, store, stage, source, beta, Mode::Eval);
+            steps.push(source.image);
+        }
+        steps
+    }
+
     fn transform(
         &self,
         tape: &mut Tape,

@@ -138,7 +138,7 @@ fn parts(tensor: &Persistent, k: usize) -> Vec<Part> {
 }
 
 /// Writes a file so that a crash at any moment leaves the old one or the new one, whole.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     write_beside(path, "", bytes)
 }
 

@@ -164,13 +164,14 @@ pub fn tracing_step(
     (Program::new(&tape), names)
 }
 
-/// The next `batch` images' prototypes by `chosen`, aligned, as output 0; `None` while only the identity is active.
+/// The next images' prototypes by `chosen`, one output for each active transformation in order: the last is aligned.
+/// `None` while only the identity is active.
 pub fn alignment_step(model: &dyn Model, store: &Store, ledger: &Ledger, active: usize) -> Option<Program> {
     let batch = store[ledger.chosen].shape.len();
     let mut tape = Tape::new();
     let (x, _) = ledger.gather(&mut tape, store, batch);
     let chosen = tape.persistent(store, ledger.chosen);
-    let image = model.align(&mut tape, store, x, chosen, active)?;
-    tape.output(image);
-    Some(Program::new(&tape))
+    let steps = model.align(&mut tape, store, x, chosen, active);
+    steps.iter().for_each(|&image| tape.output(image));
+    (!steps.is_empty()).then(|| Program::new(&tape))
 }

@@ -8,7 +8,7 @@ use super::reassign::Restart;
 use super::run_folder::RunFolder;
 use super::schedule;
 use super::state::{About, RunState, STATE};
-use super::trainer::Trainer;
+use super::trainer::{Clusters, Trainer};
 use crate::data::ImageSet;
 use crate::tape::Engine;
 use std::ops::ControlFlow;
@@ -17,8 +17,6 @@ use std::time::Instant;
 
 /// File of the weights in a run folder.
 pub(super) const WEIGHTS: &str = "model.safetensors";
-/// Images shown for each cluster beside their aligned prototypes.
-const SHOWN: usize = 8;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +44,9 @@ pub trait Observer {
     /// Empty clusters restarted.
     fn restarted(&mut self, _epoch: usize, _restart: &Restart) {}
 
+    /// What the clusters are after `epoch`. A state that a run goes on from is saved later than that.
+    fn clusters(&mut self, _epoch: usize, _clusters: &Clusters) {}
+
     /// An epoch ended and, every so often, was evaluated.
     fn epoch(&mut self, _epoch: usize, _loss: f64, _evaluation: Option<&Evaluation>) {}
 }
@@ -55,12 +56,6 @@ pub trait Observer {
 pub struct Finished {
     /// Scores over the whole set.
     pub evaluation: Evaluation,
-    /// Prototypes [K,C,H,W].
-    pub prototypes: Vec<f32>,
-    /// Some images of every cluster, evenly from the nearest to the farthest from its prototype.
-    pub shown: Vec<Vec<usize>>,
-    /// The aligned prototypes of the shown images, cluster by cluster, [n,C,H,W].
-    pub aligned: Vec<f32>,
     /// Most bytes of device memory.
     pub peak_memory: usize,
     /// Seconds of training and evaluation, in all sittings.
@@ -159,6 +154,7 @@ pub(super) fn go_on(
         for (_, restart) in &epoch.restarts {
             observer.restarted(number, restart);
         }
+        observer.clusters(number, &trainer.clusters()?);
         last = None;
         if number % config.eval_interval == 0 || number == config.epochs {
             let evaluation = trainer.evaluate()?;
@@ -179,7 +175,22 @@ pub(super) fn go_on(
         }
     };
     folder.finished(&evaluation, set)?;
-    finish(&mut trainer, evaluation, config, &sitting)
+    let (peak_memory, seconds) = (trainer.peak_memory(), sitting.seconds());
+    let About { started, resumed, .. } = sitting.about;
+    Ok(Finished { evaluation, peak_memory, seconds, started, resumed })
+}
+
+/// A run's model with its weights, to look at `set` with.
+pub fn open_run<'a>(
+    run: &Path,
+    config: &Config,
+    set: &'a ImageSet,
+    engine: &'a mut dyn Engine,
+) -> Result<Trainer<'a>, TrainError> {
+    let path = run.join(WEIGHTS);
+    Trainer::with_weights(config.clone(), set, engine, |model, store, engine| {
+        Checkpoint::load(&path, model, store, engine)
+    })
 }
 
 /// Loads a run's weights and compares `set` with its prototypes, on demand with the hard limits of morphology.
@@ -190,42 +201,16 @@ pub fn evaluate_run(
     engine: &mut dyn Engine,
     hard_morphology: bool,
 ) -> Result<Evaluation, TrainError> {
-    let path = run.join(WEIGHTS);
-    let mut trainer = Trainer::with_weights(config.clone(), set, engine, |model, store, engine| {
-        Checkpoint::load(&path, model, store, engine)
-    })?;
+    let mut trainer = open_run(run, config, set, engine)?;
     if hard_morphology {
         trainer.evaluate_hard_morphology();
     }
     // Nothing is trained here, so that the advice about training would mislead.
     trainer.evaluate().map_err(|error| match error {
         TrainError::Diverged { place, .. } => {
-            TrainError::Damaged { path, problem: format!("a value that is not a finite number is in {place}") }
+            let problem = format!("a value that is not a finite number is in {place}");
+            TrainError::Damaged { path: run.join(WEIGHTS), problem }
         }
         other => other,
     })
-}
-
-fn finish(
-    trainer: &mut Trainer,
-    evaluation: Evaluation,
-    config: &Config,
-    sitting: &Sitting,
-) -> Result<Finished, TrainError> {
-    let mut shown = Vec::new();
-    for k in 0..config.clusters as u32 {
-        let all = evaluation.assignments.iter().enumerate();
-        let mut members: Vec<usize> = all.filter(|(_, a)| **a == k).map(|(i, _)| i).collect();
-        members.sort_by(|&a, &b| evaluation.distances[a].total_cmp(&evaluation.distances[b]));
-        // Evenly from the best to the worst, so that the picture does not flatter.
-        let count = members.len().min(SHOWN);
-        shown.push((0..count).map(|i| members[i * (members.len() - 1) / (count.max(2) - 1)]).collect::<Vec<_>>());
-    }
-    let images: Vec<u32> = shown.iter().flatten().map(|&i| i as u32).collect();
-    let chosen: Vec<u32> = shown.iter().flatten().map(|&i| evaluation.assignments[i]).collect();
-    let aligned = trainer.align(&images, &chosen)?;
-    let prototypes = trainer.prototypes()?;
-    let (peak_memory, seconds) = (trainer.peak_memory(), sitting.seconds());
-    let (started, resumed) = (sitting.about.started.clone(), sitting.about.resumed);
-    Ok(Finished { evaluation, prototypes, shown, aligned, peak_memory, seconds, started, resumed })
 }

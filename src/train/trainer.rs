@@ -46,6 +46,17 @@ pub struct Epoch {
     pub seconds: f64,
 }
 
+/// What clusters are, apart from how they are transformed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clusters {
+    /// Prototypes, or means of a mixture [K,C,H,W].
+    pub prototypes: Vec<f32>,
+    /// Variances of a mixture [K,C,H,W], with the least variance that is added to them.
+    pub variances: Option<Vec<f32>>,
+    /// Mixing weights of a mixture [K]; their sum is 1.
+    pub mixing: Option<Vec<f32>>,
+}
+
 /// A model in training on an engine.
 pub struct Trainer<'a> {
     config: Config,
@@ -194,6 +205,28 @@ impl<'a> Trainer<'a> {
         Ok(self.engine.read_f32(&self.store[self.model.prototypes()])?)
     }
 
+    /// The clusters' parameters.
+    pub fn clusters(&mut self) -> Result<Clusters, TrainError> {
+        let prototypes = self.prototypes()?;
+        let Some([deviations, mixing]) = self.model.mixture() else {
+            return Ok(Clusters { prototypes, variances: None, mixing: None });
+        };
+        let floor = self.model.spec().min_variance;
+        let variances = self.engine.read_f32(&self.store[deviations])?.iter().map(|s| s * s + floor).collect();
+        // Softmax of the logits.
+        let logits = self.engine.read_f32(&self.store[mixing])?;
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weights: Vec<f32> = logits.iter().map(|l| (l - most).exp()).collect();
+        let total: f32 = weights.iter().sum();
+        let mixing = weights.iter().map(|w| w / total).collect();
+        Ok(Clusters { prototypes, variances: Some(variances), mixing: Some(mixing) })
+    }
+
+    /// Transformations after the identity that took part in the last epoch.
+    pub fn active(&self) -> usize {
+        self.course.active
+    }
+
     /// Trains to the end of the epoch under way. `report` hears the number of steps done and the last loss every few
     /// steps; if it breaks, `None` is returned, and the next call goes on from there.
     pub fn train_epoch(
@@ -313,26 +346,37 @@ impl<'a> Trainer<'a> {
 
     /// Prototype `chosen[i]` transformed for image `images[i]`, for all i: [n,C,H,W].
     pub fn align(&mut self, images: &[u32], chosen: &[u32]) -> Result<Vec<f32>, TrainError> {
+        let mut steps = self.chain(images, chosen)?;
+        // The first of the steps is the prototype itself.
+        Ok(steps.pop().unwrap_or_default())
+    }
+
+    /// Prototype `chosen[i]` for image `images[i]`, for all i, [n,C,H,W]: as it is, and after each active transformation.
+    pub fn chain(&mut self, images: &[u32], chosen: &[u32]) -> Result<Vec<Vec<f32>>, TrainError> {
         let item = self.set.image_bytes();
-        let Some(program) = alignment_step(self.model.as_ref(), &self.store, &self.ledger, self.course.active) else {
-            let prototypes = self.prototypes()?;
-            let of = |&k: &u32| prototypes[k as usize * item..][..item].to_vec();
-            return Ok(chosen.iter().flat_map(of).collect());
+        let prototypes = self.prototypes()?;
+        let of = |&k: &u32| &prototypes[k as usize * item..][..item];
+        let mut steps = vec![chosen.iter().flat_map(of).copied().collect::<Vec<f32>>()];
+        let active = self.course.active;
+        let Some(program) = alignment_step(self.model.as_ref(), &self.store, &self.ledger, active) else {
+            return Ok(steps);
         };
+        steps.resize(1 + active, Vec::new());
         self.plans = None;
         let plan = self.engine.load(&[program])?[0];
         self.peak = self.peak.max(self.engine.memory());
         let batch = self.store[self.ledger.chosen].shape.len();
-        let mut aligned = Vec::new();
         for (images, chosen) in images.chunks(batch).zip(chosen.chunks(batch)) {
             self.write_order(images, 0)?;
             self.engine.write_u32(&self.store[self.ledger.chosen], chosen)?;
             self.engine.run(plan, 1)?;
-            let pixels: Vec<f32> = bytemuck::pod_collect_to_vec(&self.engine.read_output(plan, 0)?);
-            // What a last short batch leaves over shows whatever was there before.
-            aligned.extend_from_slice(&pixels[..images.len() * item]);
+            for (index, step) in steps[1..].iter_mut().enumerate() {
+                let pixels: Vec<f32> = bytemuck::pod_collect_to_vec(&self.engine.read_output(plan, index)?);
+                // What a last short batch leaves over shows whatever was there before.
+                step.extend_from_slice(&pixels[..images.len() * item]);
+            }
         }
-        Ok(aligned)
+        Ok(steps)
     }
 
     /// Loads the plans of a stage, unless they are there already.

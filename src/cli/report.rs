@@ -1,0 +1,40 @@
+//! `proteus report`.
+
+use super::failure::Failure;
+use super::train::load;
+use crate::report::{REPORT, about, configuration, illustrate, recall};
+use crate::{device, gpu};
+use serde_json::Value;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Write report.html and the pictures of a run again
+#[derive(clap::Args)]
+#[command(
+    after_help = "The page needs nothing but itself: prototypes and how they came about, loss and scores over time, images of
+each cluster with every step of the transformation, classes against clusters, and how to do it again.
+Training writes it too, first at an evaluation and last when it ends."
+)]
+pub struct Args {
+    /// Run folder
+    run: PathBuf,
+    /// Folder to look for data sets in, before $PROTEUS_DATA and ./datasets; may be repeated
+    #[arg(long, value_name = "DIR")]
+    data: Vec<PathBuf>,
+    /// auto, cpu, gpu, gpu:1, or part of an adapter's name
+    #[arg(long, value_name = "D", default_value = "auto")]
+    device: String,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let config = configuration(&args.run)?;
+    let set = load(&config, &args.data)?;
+    let about = about(&args.run)?.unwrap_or(Value::Null);
+    let (mut engine, _) = device::open(&args.device, None, gpu::Options::default())?;
+    let evaluation = recall(&args.run, &config, &set, engine.as_mut(), &about)?;
+    let bytes = illustrate(&args.run, &config, &set, engine.as_mut(), &evaluation, &about)?;
+    let path = args.run.join(REPORT);
+    writeln!(std::io::stdout(), "{} ({} KiB)", path.display(), bytes.div_ceil(1024))?;
+    Ok(())
+}
