@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod assign;
 mod bench;
 mod bench_kernels;
 mod bench_step;
@@ -8,6 +9,7 @@ mod data;
 mod devices;
 mod eval;
 mod failure;
+mod found;
 mod import;
 mod many;
 mod profile;
@@ -35,6 +37,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Eval(eval::Args),
+    Assign(assign::Args),
     Report(report::Args),
     Compare(compare::Args),
     Import(import::Args),
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Assign(args) => assign::run(args),
         Command::Report(args) => report::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Import(args) => import::run(args),

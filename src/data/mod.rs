@@ -4,6 +4,7 @@ mod affnist;
 pub mod catalog;
 mod cifar;
 pub mod error;
+pub mod file;
 mod frgc;
 mod hdf5;
 mod hdf5_chunks;

@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 290.0;
-const LEFT: f64 = 56.0;
-const RIGHT: f64 = 92.0;
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 270.0;
+const LEFT: f64 = 46.0;
+const RIGHT: f64 = 104.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 40.0;
 /// Least distance of two lines of text.
@@ -47,13 +47,19 @@ impl Frame {
     }
 }
 
+/// What all charts of a page share: the epochs from the first to the last, and where something changes.
+#[derive(Clone, Debug)]
+pub struct Time {
+    pub epochs: (f64, f64),
+    pub marks: Vec<Mark>,
+}
+
 /// Lines over epochs; `range` is that of the values where it is known. `None` without points.
-pub fn lines(title: &str, id: &str, lines: &[Line], marks: &[Mark], range: Option<(f64, f64)>) -> Option<Markup> {
+pub fn lines(title: &str, id: &str, lines: &[Line], time: &Time, range: Option<(f64, f64)>) -> Option<Markup> {
     let all = || lines.iter().flat_map(|l| l.points.iter().copied());
-    let (x0, x1) = extent(all().map(|p| p.0))?;
     let (y0, y1) = extent(all().map(|p| p.1))?;
     let pad = if y1 > y0 { 0.04 * (y1 - y0) } else { 0.5 * y1.abs().max(1e-3) };
-    let frame = Frame { x: wide(x0, x1), y: range.unwrap_or((y0 - pad, y1 + pad)) };
+    let frame = Frame { x: wide(time.epochs), y: range.unwrap_or((y0 - pad, y1 + pad)) };
     let ends: Vec<(f64, &Line)> =
         lines.iter().filter_map(|l| l.points.last().map(|p| (frame.top(p.1), l))).collect();
     let places = apart(&ends.iter().map(|e| e.0).collect::<Vec<_>>());
@@ -77,14 +83,13 @@ pub fn lines(title: &str, id: &str, lines: &[Line], marks: &[Mark], range: Optio
             }
         }
     };
-    Some(figure(title, id, &said.join(" "), &frame, marks, inside))
+    Some(figure(title, id, &said.join(" "), &frame, (&time.marks, true), inside))
 }
 
 /// Shares of clusters over epochs, upon each other. Their sum is 1. `None` without points.
-pub fn shares(title: &str, id: &str, clusters: &[Vec<(f64, f64)>], marks: &[Mark]) -> Option<Markup> {
+pub fn shares(title: &str, id: &str, clusters: &[Vec<(f64, f64)>], time: &Time) -> Option<Markup> {
     let first = clusters.first().filter(|c| !c.is_empty())?;
-    let (x0, x1) = extent(first.iter().map(|p| p.0))?;
-    let frame = Frame { x: wide(x0, x1), y: (0.0, 1.0) };
+    let frame = Frame { x: wide(time.epochs), y: (0.0, 1.0) };
     let mut below = vec![0.0; first.len()];
     let mut areas = Vec::new();
     for (k, cluster) in clusters.iter().enumerate() {
@@ -95,11 +100,11 @@ pub fn shares(title: &str, id: &str, clusters: &[Vec<(f64, f64)>], marks: &[Mark
         let top: Vec<(f64, f64)> = first.iter().zip(&below).map(|(p, &y)| (p.0, y)).collect();
         let (low, high) = (base.last()?.1, top.last()?.1);
         // One epoch alone would have no area.
-        let mut outline = if first.len() == 1 { vec![(x1 + 1.0, low)] } else { Vec::new() };
+        let mut outline = if first.len() == 1 { vec![(frame.x.1, low)] } else { Vec::new() };
         outline.extend(base.iter().rev().copied());
         outline.extend(&top);
         if first.len() == 1 {
-            outline.push((x1 + 1.0, high));
+            outline.push((frame.x.1, high));
         }
         areas.push((k, frame.path(&outline), low, high));
     }
@@ -110,17 +115,17 @@ pub fn shares(title: &str, id: &str, clusters: &[Vec<(f64, f64)>], marks: &[Mark
             polygon class="area" style={ "--k:" (k) } points=(points) {
                 title { "cluster " (k) ", " (format!("{:.1} %", 100.0 * (high - low))) " at the end" }
             }
-            @if frame.top(*low) - frame.top(*high) > 9.0 {
+            @if frame.top(*low) - frame.top(*high) > 12.0 {
                 text class="end band" x=(WIDTH - RIGHT + 8.0) y=(tenth(frame.top((low + high) / 2.0) + 4.0)) {
                     (k) " " tspan class="value" { (format!("{:.1} %", 100.0 * (high - low))) }
                 }
             }
         }
     };
-    Some(figure(title, id, &said, &frame, marks, inside))
+    Some(figure(title, id, &said, &frame, (&time.marks, false), inside))
 }
 
-fn figure(title: &str, id: &str, said: &str, frame: &Frame, marks: &[Mark], inside: Markup) -> Markup {
+fn figure(title: &str, id: &str, said: &str, frame: &Frame, (marks, named): (&[Mark], bool), inside: Markup) -> Markup {
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
     let marks: Vec<&Mark> = marks.iter().filter(|m| m.epoch > frame.x.0 && m.epoch < frame.x.1).collect();
     html! {
@@ -133,7 +138,7 @@ fn figure(title: &str, id: &str, said: &str, frame: &Frame, marks: &[Mark], insi
                     line class="grid" x1=(LEFT) x2=(right) y1=(tenth(frame.top(y))) y2=(tenth(frame.top(y))) {}
                     text class="tick" x=(LEFT - 6.0) y=(tenth(frame.top(y) + 4.0)) text-anchor="end" { (short(y)) }
                 }
-                @for x in ticks(frame.x, 6).into_iter().filter(|x| x.fract() == 0.0) {
+                @for x in ticks(frame.x, 5).into_iter().filter(|x| x.fract() == 0.0) {
                     text class="tick" x=(tenth(frame.left(x))) y=(bottom + 17.0) text-anchor="middle" { (x) }
                 }
                 line class="axis" x1=(LEFT) x2=(right) y1=(bottom) y2=(bottom) {}
@@ -142,9 +147,9 @@ fn figure(title: &str, id: &str, said: &str, frame: &Frame, marks: &[Mark], insi
                 @for (index, mark) in marks.iter().enumerate() {
                     line class="mark" x1=(tenth(frame.left(mark.epoch))) x2=(tenth(frame.left(mark.epoch)))
                         y1=(TOP) y2=(bottom) {}
-                    text class="mark" x=(tenth(frame.left(mark.epoch) + 4.0)) y=(TOP + 10.0 + (index % 3) as f64 * 13.0) {
+                    @if named { text class="mark" x=(tenth(frame.left(mark.epoch) + 4.0)) y=(TOP + 10.0 + (index % 3) as f64 * 13.0) {
                         "+ " (mark.name)
-                    }
+                    } }
                 }
             }
         }
@@ -163,7 +168,7 @@ fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 }
 
 /// A range that is not empty.
-fn wide(low: f64, high: f64) -> (f64, f64) {
+fn wide((low, high): (f64, f64)) -> (f64, f64) {
     if high > low { (low, high) } else { (low, low + 1.0) }
 }
 
@@ -244,14 +249,16 @@ mod tests {
     #[test]
     fn odd_series_make_no_numbers_that_are_none() {
         let line = |points: &[(f64, f64)]| Line { name: "loss".into(), colour: 0, points: points.to_vec() };
-        assert!(lines("t", "t", &[line(&[])], &[], None).is_none());
-        assert!(shares("t", "t", &[], &[]).is_none());
-        let mark = Mark { epoch: 1.0, name: "affine".into() };
+        let marks = vec![Mark { epoch: 1.0, name: "affine".into() }];
+        let time = |first: f64, last: f64| Time { epochs: (first, last), marks: marks.clone() };
+        assert!(lines("t", "t", &[line(&[])], &time(0.0, 0.0), None).is_none());
+        assert!(shares("t", "t", &[], &time(0.0, 0.0)).is_none());
         for points in [&[(1.0, 0.0)][..], &[(3.0, -2.0), (4.0, -2.0)], &[(0.0, 1e-12), (1.0, 1e12)]] {
-            let chart = lines("t", "t", &[line(points)], std::slice::from_ref(&mark), None).expect("a chart");
+            let time = time(points[0].0, points[points.len() - 1].0);
+            let chart = lines("t", "t", &[line(points)], &time, None).expect("a chart");
             assert!(!chart.0.contains("NaN") && !chart.0.contains("inf"), "{}", chart.0);
         }
-        let one = shares("t", "t", &[vec![(1.0, 0.25)], vec![(1.0, 0.75)]], &[]).expect("a chart").0;
+        let one = shares("t", "t", &[vec![(1.0, 0.25)], vec![(1.0, 0.75)]], &time(1.0, 1.0)).expect("a chart").0;
         assert!(one.contains("cluster 1, 75.0 % at the end") && !one.contains("NaN"), "{one}");
     }
 }

@@ -17,5 +17,5 @@ pub use evolution::Evolution;
 pub use gallery::{Band, Gallery};
 pub use outcome::{MEASURES, Outcome, Summary, about, configuration};
 pub use page::{REPORT, Report};
-pub use pictures::write_pictures;
+pub use pictures::{contact_sheet, write_pictures};
 pub use recall::{illustrate, recall};

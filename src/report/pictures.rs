@@ -37,6 +37,22 @@ pub fn write_pictures(run: &Path, gallery: &Gallery, set: &ImageSet) -> Result<(
     Ok(())
 }
 
+/// Writes images, bytes [C,H,W] of the shape each, in rows of ten as the picture `path`.
+///
+/// # Errors
+/// [`TrainError::File`] if it cannot be written.
+pub fn contact_sheet(path: &Path, images: &[&[u8]], [channels, height, width]: [usize; 3]) -> Result<(), TrainError> {
+    let scale = (112 / height.max(width).max(1)).max(1);
+    let columns = images.len().clamp(1, 10);
+    let (cell_h, cell_w) = (height * scale + GAP, width * scale + GAP);
+    let mut sheet = Canvas::new(columns * cell_w + GAP, images.len().div_ceil(columns) * cell_h + GAP);
+    for (i, image) in images.iter().enumerate() {
+        let tile = Tile { values: &unit(image), channels, height, width };
+        sheet.draw(tile, GAP + i % columns * cell_w, GAP + i / columns * cell_h, scale);
+    }
+    save(path, &sheet)
+}
+
 /// Images [K,C,H,W] one by one and together.
 fn all(run: &Path, [names, name]: [&str; 2], images: &[f32], set: &ImageSet) -> Result<(), TrainError> {
     let (scale, item) = (scale(set), set.image_bytes());

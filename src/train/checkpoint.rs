@@ -91,6 +91,19 @@ impl Checkpoint {
     }
 }
 
+/// Channels, height and width of the prototypes in the checkpoint `path`.
+pub(super) fn image_shape(path: &Path) -> Result<[usize; 3], TrainError> {
+    let file = |source| TrainError::File { action: "read", path: path.to_path_buf(), source };
+    let damaged = |problem: String| TrainError::Damaged { path: path.to_path_buf(), problem };
+    let bytes = std::fs::read(path).map_err(file)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let prototypes = ["prototypes", "mus"].into_iter().find_map(|name| header.info(name));
+    match prototypes.map(|info| info.shape.as_slice()) {
+        Some(&[_, channels, height, width]) => Ok([channels, height, width]),
+        _ => Err(damaged("there are no prototypes [K,C,H,W] in it".into())),
+    }
+}
+
 /// Names and shapes of all tensors of a checkpoint.
 pub(super) fn contents(model: &dyn Model, store: &Store) -> Vec<(String, Vec<usize>)> {
     let parts = model.state().into_iter().flat_map(|id| parts(&store[id], model.spec().k));

@@ -1,5 +1,6 @@
 //! Training: configuration, the loop, curriculum, reassignment, evaluation, and what a run leaves on disk.
 
+mod assign;
 mod checkpoint;
 mod config;
 mod course;
@@ -20,6 +21,7 @@ mod start;
 mod state;
 mod trainer;
 
+pub use assign::{Assigner, Assignment};
 pub use checkpoint::{Checkpoint, write_whole};
 pub use config::{Config, ConfigError, KEYS};
 pub use error::TrainError;

@@ -175,3 +175,12 @@ pub fn alignment_step(model: &dyn Model, store: &Store, ledger: &Ledger, active:
     steps.iter().for_each(|&image| tape.output(image));
     (!steps.is_empty()).then(|| Program::new(&tape))
 }
+
+/// Distances [B,K] of the next `batch` images to all prototypes, as output 0.
+pub fn distance_step(model: &dyn Model, store: &Store, ledger: &Ledger, batch: usize, active: usize) -> Program {
+    let mut tape = Tape::new();
+    let (x, _) = ledger.gather(&mut tape, store, batch);
+    let distances = model.evaluate(&mut tape, store, x, active).distances;
+    tape.output(distances);
+    Program::new(&tape)
+}

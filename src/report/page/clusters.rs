@@ -31,7 +31,7 @@ pub fn section(report: &Report) -> Result<Markup, ImageError> {
         @if report.gallery.names.len() > 1 {
             label class="all" { input type="checkbox" id="every-step"; "Show every step of the transformation" }
         }
-        @for cluster in &clusters { (cluster) }
+        div style={ "--cells:" (2 + report.gallery.names.len()) } { @for cluster in &clusters { (cluster) } }
     })
 }
 
@@ -148,7 +148,7 @@ pub fn confusion(report: &Report) -> Result<Option<Markup>, ImageError> {
         "Clusters are in the order of the class that most of their images have."
     };
     Ok(Some(html! {
-        p class="soft" { (how) " A cell is darker the larger its share of the class." }
+        p class="soft" { (how) " The stronger a cell, the larger its share of the class." }
         div class="scroll" tabindex="0" role="region" aria-label="Classes against clusters" {
             table class="confusion" {
                 caption { "Images by class (rows) and cluster (columns)" }

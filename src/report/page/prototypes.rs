@@ -39,7 +39,7 @@ pub fn grid(report: &Report) -> Result<Markup, ImageError> {
             }
             ". Each leads to its images."
         }
-        ul class="protos" {
+        ul class="protos" style=[(tiles.len() > MANY).then_some("--proto:6rem")] {
             @for (k, prototype, variance) in &tiles {
                 li {
                     a href={ "#cluster-" (k) } {

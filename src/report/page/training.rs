@@ -1,7 +1,7 @@
 //! Loss, scores and shares of clusters over time.
 
 use super::Report;
-use crate::report::chart::{self, Line, Mark, short};
+use crate::report::chart::{self, Line, Mark, Time, short};
 use crate::report::table::Table;
 use maud::{Markup, html};
 
@@ -22,7 +22,7 @@ pub fn section(report: &Report, tables: &Tables) -> Option<Markup> {
         colour,
         points: table.series(column),
     };
-    let losses = [line("batches", 0, &tables.train, "loss"), line("whole set", 1, &tables.val, "loss_val")];
+    let losses = [line("batches", 0, &tables.train, "loss"), line("all", 1, &tables.val, "loss_val")];
     let scores = [
         line("ACC", 0, &tables.scores, "global_acc"),
         line("NMI", 1, &tables.scores, "nmi"),
@@ -30,11 +30,13 @@ pub fn section(report: &Report, tables: &Tables) -> Option<Markup> {
     ];
     let share = |k: usize| tables.train.series(&format!("prop_clus{k}"));
     let shares: Vec<_> = (0..report.config.clusters).map(share).collect();
-    let marks = marks(report);
+    let all = || losses.iter().chain(&scores).flat_map(|l| l.points.iter().map(|p| p.0));
+    let epochs = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+    let time = Time { epochs, marks: marks(report) };
     let charts = [
-        chart::lines("Loss", "chart-loss", &losses, &marks, None),
-        chart::lines("Scores against the classes", "chart-scores", &scores, &marks, Some((0.0, 1.0))),
-        chart::shares("Share of each cluster", "chart-shares", &shares, &marks),
+        chart::lines("Loss", "chart-loss", &losses, &time, None),
+        chart::lines("Scores against the classes", "chart-scores", &scores, &time, Some((0.0, 1.0))),
+        chart::shares("Share of each cluster", "chart-shares", &shares, &time),
     ];
     let charts: Vec<Markup> = charts.into_iter().flatten().collect();
     if charts.is_empty() {
@@ -47,7 +49,7 @@ pub fn section(report: &Report, tables: &Tables) -> Option<Markup> {
     let rows = epochs.iter().enumerate().filter(|(i, _)| i % every == 0 || *i == last).map(|(_, e)| *e);
     let value = |line: &Line, epoch: f64| line.points.iter().find(|p| p.0 == epoch).map(|p| short(p.1));
     Some(html! {
-        @if !marks.is_empty() {
+        @if !time.marks.is_empty() {
             p class="soft" { "Dotted lines: a transformation joins." }
         }
         div class="charts" { @for chart in &charts { (chart) } }
@@ -56,7 +58,7 @@ pub fn section(report: &Report, tables: &Tables) -> Option<Markup> {
             div class="scroll" tabindex="0" role="region" aria-label="Numbers by epoch" {
                 table {
                     caption {
-                        "Loss of the batches while they train, loss of the whole set and scores at evaluations"
+                        "Loss of the batches while they train; at evaluations the loss of all images, and scores"
                         @if every > 1 { "; every " (every) " epochs" }
                     }
                     thead {
