@@ -3,7 +3,7 @@
 use proteus::cpu::CpuEngine;
 use proteus::data::{ImageSet, mnist5k};
 use proteus::report::{Evolution, REPORT, illustrate, recall};
-use proteus::train::{Clusters, Config, Observer, Progress, RunFolder, train};
+use proteus::train::{Clusters, Config, Epoch, Observer, Progress, RunFolder, train};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ impl Observer for Keep<'_> {
         ControlFlow::Continue(())
     }
 
-    fn clusters(&mut self, epoch: usize, clusters: &Clusters) {
+    fn trained(&mut self, epoch: usize, _: &Epoch, clusters: &Clusters) {
         Evolution::of(self.0).record(self.1, [1, 28, 28], epoch, &clusters.prototypes).expect("kept");
     }
 }

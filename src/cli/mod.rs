@@ -5,11 +5,13 @@ mod bench;
 mod bench_kernels;
 mod bench_step;
 mod compare;
+mod completions;
 mod data;
 mod devices;
 mod eval;
 mod failure;
 mod found;
+mod health;
 mod import;
 mod many;
 mod profile;
@@ -21,7 +23,7 @@ mod table;
 mod train;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -45,6 +47,8 @@ enum Command {
     Bench(bench::Args),
     Profile(profile::Args),
     Devices(devices::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
 }
 
 /// Runs the program. Exit codes: 0, 1 for a failure, 2 for a user's mistake, 130 when stopped by Ctrl-C.
@@ -61,6 +65,8 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
+        Command::Man(args) => completions::man(args, Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

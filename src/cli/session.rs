@@ -92,9 +92,16 @@ impl<'a> Session<'a> {
         let about = self.about(config, tag, &path, None);
         folder.write("run.json", format!("{about:#}\n").as_bytes())?;
 
-        let display = Display::new(self.args.quiet, set.len(), config.epochs, sequence, self.stop.clone());
+        let display = Display::new(self.args.quiet, set.len(), config, sequence, self.stop.clone());
+        if self.engine.kind() == "gpu" && self.chosen.contains(", software") {
+            let advice = "many times slower than --device cpu, good for checking kernels";
+            display.warn(&format!("this is a software adapter, {advice}"));
+        }
         let done = if let Work::Old(resumption) = &work { resumption.done().0 } else { 0 };
-        let mut watch = Watch::new(display, config, set, &path, about, done);
+        let mut watch = Watch::new(display, (config, set), &path, about, done);
+        if self.args.tensorboard {
+            watch.tensorboard(done);
+        }
         let trained = match &mut work {
             Work::New(folder) => train(config, set, self.engine.as_mut(), folder, &mut watch),
             Work::Old(resumption) => resumption.train(set, self.engine.as_mut(), &mut watch),

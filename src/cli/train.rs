@@ -67,6 +67,9 @@ pub struct Args {
     /// Train only run I of --runs, from 1
     #[arg(long, value_name = "I")]
     only: Option<usize>,
+    /// Write event files for TensorBoard into the folder tensorboard of the run
+    #[arg(long)]
+    pub tensorboard: bool,
     /// Write the WGSL of every kernel in use to this folder
     #[arg(long, value_name = "DIR")]
     pub dump_wgsl: Option<PathBuf>,

@@ -1,9 +1,11 @@
-//! What is done while a run goes on, besides showing its progress: prototypes are kept, the report is written.
+//! What is done while a run goes on, besides showing its progress: prototypes are kept, the report and events are written,
+//! and what does not go well is said.
 
+use super::health::Health;
 use super::progress::Display;
 use crate::data::ImageSet;
-use crate::report::{Evolution, Gallery, Report};
-use crate::train::{Clusters, Config, Evaluation, Observer, Progress, Restart, TrainError};
+use crate::report::{Events, Evolution, Gallery, Report, together};
+use crate::train::{Clusters, Config, Epoch, Evaluation, Observer, Progress, Restart, TrainError};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Least time between two reports of a run that goes on.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// Most clusters whose shares become curves of TensorBoard.
+const CURVES: usize = 32;
 
 /// Watches a run.
 pub struct Watch<'a> {
@@ -20,6 +24,8 @@ pub struct Watch<'a> {
     set: &'a ImageSet,
     run: PathBuf,
     about: Value,
+    health: Health,
+    events: Option<Events>,
     clusters: Option<Clusters>,
     reported: Option<Instant>,
     /// Whether something could not be kept or written, which is said once.
@@ -30,26 +36,54 @@ impl<'a> Watch<'a> {
     /// Watches the run in the folder `run`; `about` is what its run.json says, `epochs` are done.
     pub fn new(
         display: Display,
-        config: &'a Config,
-        set: &'a ImageSet,
+        (config, set): (&'a Config, &'a ImageSet),
         run: &Path,
         about: Value,
         epochs: usize,
     ) -> Self {
-        let run = run.to_path_buf();
-        let mut watch =
-            Watch { display, config, set, run, about, clusters: None, reported: None, failed: false };
+        let (run, health) = (run.to_path_buf(), Health::new(config));
+        let (events, clusters, reported, failed) = (None, None, None, false);
+        let mut watch = Watch { display, config, set, run, about, health, events, clusters, reported, failed };
         let rewound = Evolution::of(&watch.run).rewind(epochs);
-        watch.warn(rewound);
+        watch.check(rewound);
         watch
     }
 
-    /// A failure of what is not needed to go on is said, once.
-    fn warn<T>(&mut self, result: Result<T, TrainError>) {
-        if let (Err(error), false) = (result, self.failed) {
-            self.failed = true;
-            self.display.warn(&format!("{error}; the training goes on without"));
+    /// From now on writes events, of a run of which `epochs` are done.
+    pub fn tensorboard(&mut self, epochs: usize) {
+        let events = Events::create(&self.run, epochs);
+        self.events = self.check(events);
+    }
+
+    /// What is not needed to go on may fail; it is said once.
+    fn check<T>(&mut self, result: Result<T, TrainError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if !self.failed {
+                    self.display.warn(&format!("{error}; the training goes on without"));
+                }
+                self.failed = true;
+                None
+            }
         }
+    }
+
+    fn pictures(&self, epoch: usize, clusters: &Clusters, events: &mut Events) -> Result<(), TrainError> {
+        let variances = clusters.variances.as_ref().map(|v| {
+            let most = v.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+            v.iter().map(|x| x / most).collect::<Vec<f32>>()
+        });
+        let all = [("prototypes", Some(&clusters.prototypes)), ("variances", variances.as_ref())];
+        for (tag, images) in all.into_iter().filter_map(|(tag, images)| Some((tag, images?))) {
+            let (png, size) = together(images, self.set).map_err(|e| TrainError::File {
+                action: "encode",
+                path: self.run.join(tag),
+                source: std::io::Error::other(e),
+            })?;
+            events.image(epoch, tag, size, &png)?;
+        }
+        Ok(())
     }
 }
 
@@ -59,6 +93,7 @@ impl Observer for Watch<'_> {
     }
 
     fn stage(&mut self, epoch: usize, active: usize) {
+        self.health.stage();
         self.display.stage(epoch, active);
     }
 
@@ -66,21 +101,44 @@ impl Observer for Watch<'_> {
         self.display.restarted(epoch, restart);
     }
 
-    fn clusters(&mut self, epoch: usize, clusters: &Clusters) {
+    fn trained(&mut self, number: usize, epoch: &Epoch, clusters: &Clusters) {
+        for warning in self.health.epoch(number, epoch, self.config) {
+            self.display.warn(&warning);
+        }
         let shape = [self.set.channels, self.set.height, self.set.width];
-        let kept = Evolution::of(&self.run).record(self.config, shape, epoch, &clusters.prototypes);
-        self.warn(kept);
+        let kept = Evolution::of(&self.run).record(self.config, shape, number, &clusters.prototypes);
+        self.check(kept);
+        if let Some(mut events) = self.events.take() {
+            let shares = epoch.shares.iter().take(CURVES).enumerate();
+            let shares = shares.map(|(k, share)| (format!("share/cluster_{k}"), *share));
+            let values: Vec<_> = [("loss/batches".to_string(), epoch.loss)].into_iter().chain(shares).collect();
+            let mut written = events.scalars(number, &values);
+            if Evolution::keeps(self.config, number) {
+                written = written.and_then(|()| self.pictures(number, clusters, &mut events));
+            }
+            self.events = self.check(written).map(|()| events);
+        }
         self.clusters = Some(clusters.clone());
     }
 
     fn epoch(&mut self, epoch: usize, loss: f64, evaluation: Option<&Evaluation>) {
         self.display.epoch(epoch, loss, evaluation);
+        let Some(evaluation) = evaluation else { return };
+        if let Some(mut events) = self.events.take() {
+            let mut values = vec![("loss/all".to_string(), evaluation.loss)];
+            if let Some(s) = &evaluation.scores {
+                values.extend([("acc", s.acc), ("nmi", s.nmi), ("ari", s.ari)].map(|(n, v)| (format!("score/{n}"), v)));
+            }
+            let written = events.scalars(epoch, &values);
+            self.events = self.check(written).map(|()| events);
+        }
         let due = epoch < self.config.epochs && self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
-        let (Some(evaluation), Some(clusters), true) = (evaluation, self.clusters.clone(), due) else { return };
-        let gallery = Gallery::plain(self.config, self.set, clusters, evaluation);
-        let (run, config, set, about) = (&self.run, self.config, self.set, &self.about);
-        let written = Report { run, config, set, about, evaluation, gallery: &gallery }.write();
-        self.warn(written);
-        self.reported = Some(Instant::now());
+        if let (Some(clusters), true) = (self.clusters.clone(), due) {
+            let gallery = Gallery::plain(self.config, self.set, clusters, evaluation);
+            let (run, config, set, about) = (&self.run, self.config, self.set, &self.about);
+            let written = Report { run, config, set, about, evaluation, gallery: &gallery }.write();
+            self.check(written);
+            self.reported = Some(Instant::now());
+        }
     }
 }

@@ -27,6 +27,11 @@ impl Canvas {
         Canvas { width, height, pixels: vec![GREY; 3 * width * height] }
     }
 
+    /// Width and height.
+    pub fn size(&self) -> [u32; 2] {
+        [self.width as u32, self.height as u32]
+    }
+
     /// Draws an image enlarged `scale` times with its top left corner at (x, y); what does not fit is cut off.
     pub fn draw(&mut self, tile: Tile, x: usize, y: usize, scale: usize) {
         let plane = tile.height * tile.width;

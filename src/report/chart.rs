@@ -127,7 +127,7 @@ pub fn shares(title: &str, id: &str, clusters: &[Vec<(f64, f64)>], time: &Time) 
 
 fn figure(title: &str, id: &str, said: &str, frame: &Frame, (marks, named): (&[Mark], bool), inside: Markup) -> Markup {
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-    let marks: Vec<&Mark> = marks.iter().filter(|m| m.epoch > frame.x.0 && m.epoch < frame.x.1).collect();
+    let marks: Vec<&Mark> = marks.iter().filter(|m| m.epoch >= frame.x.0 && m.epoch < frame.x.1).collect();
     html! {
         figure class="chart" {
             svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-labelledby={ (id) "-t " (id) "-d" } {

@@ -40,6 +40,12 @@ impl Evolution {
         Ok(())
     }
 
+    /// Whether the prototypes after `epoch` are kept: those of some epochs, the first and the last.
+    pub fn keeps(config: &Config, epoch: usize) -> bool {
+        let every = config.epochs.div_ceil(FRAMES).max(1);
+        epoch == 1 || epoch == config.epochs || epoch.is_multiple_of(every)
+    }
+
     /// Keeps the prototypes [K,C,H,W] after `epoch`, if it is one of those that are kept.
     pub fn record(
         &self,
@@ -48,9 +54,7 @@ impl Evolution {
         epoch: usize,
         prototypes: &[f32],
     ) -> Result<(), TrainError> {
-        // The number of epochs may grow when a run is resumed, so that only the epoch itself may decide.
-        let every = config.epochs.div_ceil(FRAMES).max(1);
-        if epoch != 1 && epoch != config.epochs && !epoch.is_multiple_of(every) {
+        if !Self::keeps(config, epoch) {
             return Ok(());
         }
         std::fs::create_dir_all(&self.folder).map_err(|source| failed("create", &self.folder, source))?;

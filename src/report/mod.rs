@@ -3,6 +3,7 @@
 
 mod canvas;
 mod chart;
+mod events;
 mod evolution;
 mod gallery;
 mod outcome;
@@ -13,9 +14,10 @@ mod recall;
 mod table;
 mod variances;
 
+pub use events::Events;
 pub use evolution::Evolution;
 pub use gallery::{Band, Gallery};
 pub use outcome::{MEASURES, Outcome, Summary, about, configuration};
 pub use page::{REPORT, Report};
-pub use pictures::{contact_sheet, write_pictures};
+pub use pictures::{contact_sheet, together, write_pictures};
 pub use recall::{illustrate, recall};

@@ -55,19 +55,35 @@ pub fn contact_sheet(path: &Path, images: &[&[u8]], [channels, height, width]: [
 
 /// Images [K,C,H,W] one by one and together.
 fn all(run: &Path, [names, name]: [&str; 2], images: &[f32], set: &ImageSet) -> Result<(), TrainError> {
-    let (scale, item) = (scale(set), set.image_bytes());
-    let clusters = images.len() / item;
+    let scale = scale(set);
     folder(&run.join(names))?;
-    let columns = clusters.min(10);
-    let (cell_h, cell_w) = (set.height * scale + GAP, set.width * scale + GAP);
-    let mut together = Canvas::new(columns * cell_w + GAP, clusters.div_ceil(columns) * cell_h + GAP);
-    for (k, image) in images.chunks_exact(item).enumerate() {
+    for (k, image) in images.chunks_exact(set.image_bytes()).enumerate() {
         let mut one = Canvas::new(set.width * scale, set.height * scale);
         one.draw(tile(set, image), 0, 0, scale);
         save(&run.join(format!("{names}/{name}{k}.png")), &one)?;
+    }
+    save(&run.join(format!("{names}.png")), &side_by_side(images, set))
+}
+
+/// Images [K,C,H,W] of the shape of `set` in rows of ten, as a PNG file with its width and height.
+///
+/// # Errors
+/// If it cannot be encoded.
+pub fn together(images: &[f32], set: &ImageSet) -> Result<(Vec<u8>, [u32; 2]), image::ImageError> {
+    let canvas = side_by_side(images, set);
+    Ok((canvas.png()?, canvas.size()))
+}
+
+fn side_by_side(images: &[f32], set: &ImageSet) -> Canvas {
+    let (scale, item) = (scale(set), set.image_bytes());
+    let clusters = images.len() / item;
+    let columns = clusters.clamp(1, 10);
+    let (cell_h, cell_w) = (set.height * scale + GAP, set.width * scale + GAP);
+    let mut together = Canvas::new(columns * cell_w + GAP, clusters.div_ceil(columns) * cell_h + GAP);
+    for (k, image) in images.chunks_exact(item).enumerate() {
         together.draw(tile(set, image), GAP + k % columns * cell_w, GAP + k / columns * cell_h, scale);
     }
-    save(&run.join(format!("{names}.png")), &together)
+    together
 }
 
 fn aligned(run: &Path, gallery: &Gallery, set: &ImageSet) -> Result<(), TrainError> {

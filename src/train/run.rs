@@ -8,7 +8,7 @@ use super::reassign::Restart;
 use super::run_folder::RunFolder;
 use super::schedule;
 use super::state::{About, RunState, STATE};
-use super::trainer::{Clusters, Trainer};
+use super::trainer::{Clusters, Epoch, Trainer};
 use crate::data::ImageSet;
 use crate::tape::Engine;
 use std::ops::ControlFlow;
@@ -44,8 +44,8 @@ pub trait Observer {
     /// Empty clusters restarted.
     fn restarted(&mut self, _epoch: usize, _restart: &Restart) {}
 
-    /// What the clusters are after `epoch`. A state that a run goes on from is saved later than that.
-    fn clusters(&mut self, _epoch: usize, _clusters: &Clusters) {}
+    /// The steps of epoch `number` are done, and the clusters are these. A state that a run goes on from is saved later.
+    fn trained(&mut self, _number: usize, _epoch: &Epoch, _clusters: &Clusters) {}
 
     /// An epoch ended and, every so often, was evaluated.
     fn epoch(&mut self, _epoch: usize, _loss: f64, _evaluation: Option<&Evaluation>) {}
@@ -154,7 +154,7 @@ pub(super) fn go_on(
         for (_, restart) in &epoch.restarts {
             observer.restarted(number, restart);
         }
-        observer.clusters(number, &trainer.clusters()?);
+        observer.trained(number, &epoch, &trainer.clusters()?);
         last = None;
         if number % config.eval_interval == 0 || number == config.epochs {
             let evaluation = trainer.evaluate()?;
