@@ -12,7 +12,8 @@ mod tests {
 
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
-        for (word, expected) in [("runs/a_1", "runs/a_1"), ("my runs", "'my runs'"), ("it's", "'it'\\''s'"), ("", "''")] {
+        for (word, expected) in [("runs/a_1", "runs/a_1"), ("my runs", "'my runs'"), ("it's", "'it'\\''s'"), ("", "''")]
+        {
             assert_eq!(quoted(word), expected);
         }
     }

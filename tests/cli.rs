@@ -37,10 +37,10 @@ const SHORT: [&str; 14] = [
 #[test]
 fn a_run_leaves_its_files_and_can_be_scored_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = proteus(&[&SHORT[..], &["--out", "run"]].concat(), folder.path());
+    let output = proteus(&[&SHORT[..], &["--out", "run", "--tensorboard"]].concat(), folder.path());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let shown = text(&output.stdout);
-    for expected in ["device  cpu", "150 images", "ACC", "NMI", "ARI", "sizes", "prototypes.png"] {
+    for expected in ["device  cpu", "150 images", "ACC", "NMI", "ARI", "sizes", "run/report.html"] {
         assert!(shown.contains(expected), "'{expected}' in {shown}");
     }
     assert!(shown.starts_with("device"), "the device comes first: {shown}");
@@ -72,6 +72,30 @@ fn a_run_leaves_its_files_and_can_be_scored_again() {
         let (low, high) = picture.pixels().fold((255, 0), |(l, h), p| (p.0[0].min(l), p.0[0].max(h)));
         assert!(high - low > 100, "{name} shows something: {low} to {high}");
     }
+
+    // Pictures as DTI users know them, frames of every epoch, events.
+    for name in ["prototypes/evolution.gif", "transformations/cluster0.png", "prototypes/evolution/epoch00002.png"] {
+        assert!(image::open(run.join(name)).is_ok(), "{name}");
+    }
+    let events: Vec<_> = fs::read_dir(run.join("tensorboard")).expect("events").collect();
+    assert_eq!(events.len(), 1);
+    let events = fs::read(events[0].as_ref().expect("a file").path()).expect("readable");
+    for part in ["brain.Event:2", "loss/batches", "loss/all", "score/nmi", "share/cluster_9", "prototypes"] {
+        assert!(events.windows(part.len()).any(|w| w == part.as_bytes()), "{part} in the events");
+    }
+
+    // The report can be written again from the folder, and is the same.
+    let page = fs::read_to_string(run.join("report.html")).expect("a report");
+    for part in ["id=\"evolution\"", "epoch 2", "proteus train run/config.toml --device cpu", "Cluster 9", "finished"] {
+        assert!(page.contains(part), "'{part}' in the report");
+    }
+    assert!(page.len() < 3 << 20, "{} bytes", page.len());
+    fs::remove_file(run.join("report.html")).expect("removed");
+    let output = proteus(&["report", "run", "--device", "cpu"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("run/report.html ("), "{}", text(&output.stdout));
+    assert!(fs::read_to_string(run.join("report.html")).expect("a report") == page, "the same page");
+    refused(&proteus(&["report", "no-such-run"], folder.path()), &["no-such-run is no run folder"]);
 
     // Scoring the run again gives the numbers that the run ended with.
     let about: serde_json::Value =
@@ -157,6 +181,40 @@ fn mistakes_get_one_clear_line() {
     refused(&proteus(&["train", "--set", "clusters=-1"], here), &["clusters"]);
     refused(&proteus(&["train", "--set", "clusters=many"], here), &["clusters"]);
     refused(&proteus(&["train", "--device", "cpu", "--dump-wgsl", "wgsl"], here), &["--dump-wgsl is for a GPU"]);
+}
+
+/// What a run shows besides its result is not worth the run.
+#[test]
+fn a_run_survives_the_loss_of_its_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A file where the folder of pictures should be, as the run is taken up.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
+    command.args([&SHORT[..], &["--out", "run", "--set", "sequence=identity", "--set", "curriculum=[]"]].concat());
+    assert!(command.current_dir(folder.path()).output().expect("it starts").status.success());
+    fs::remove_dir_all(folder.path().join("run/prototypes")).expect("removed");
+    fs::write(folder.path().join("run/prototypes"), "in the way").expect("written");
+    let args = ["train", "--resume", "run", "--device", "cpu", "--set", "epochs=4", "--quiet"];
+    let output = proteus(&args, folder.path());
+    let warned = text(&output.stderr);
+    assert!(output.status.success(), "{warned}");
+    assert!(warned.contains("the training goes on without"), "{warned}");
+    assert!(warned.contains("proteus report run"), "{warned}");
+    let about = fs::read_to_string(folder.path().join("run/run.json")).expect("readable");
+    assert!(about.contains("\"final\""), "{about}");
+}
+
+#[test]
+fn completions_and_the_manual_are_complete() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = proteus(&["completions", shell], folder.path());
+        assert!(output.status.success(), "{shell}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("tensorboard"), "{shell}");
+    }
+    assert!(proteus(&["man", "man1"], folder.path()).status.success());
+    let page = fs::read_to_string(folder.path().join("man1/proteus-train.1")).expect("a page");
+    assert!(page.starts_with(".ie") || page.contains(".TH"), "{:.80}", page);
+    assert!(folder.path().join("man1/proteus-assign.1").exists());
 }
 
 #[test]

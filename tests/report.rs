@@ -90,7 +90,8 @@ fn tag(from: &str) -> (Element, &str) {
 
 /// Trains shortly on some digits under a hostile name; returns the page.
 fn page(home: &Path, changes: &[&str], labels: bool) -> (PathBuf, Config, String) {
-    let small = ["epochs=2", "limit=40", "clusters=3", "batch_size=32", "sequence=identity affine tps", "curriculum=[0,1]"];
+    let small =
+        ["epochs=2", "limit=40", "clusters=3", "batch_size=32", "sequence=identity affine tps", "curriculum=[0,1]"];
     let config = Config::default().set(&[&small[..], changes].concat()).expect("a configuration");
     let digits = mnist5k::load().expect("the embedded digits").spread(config.limit);
     let labels = digits.labels.filter(|_| labels);
@@ -125,7 +126,9 @@ fn the_page_is_whole_escaped_and_complete() {
     assert_eq!(sections(&elements), ["prototypes", "evolution", "training", "clusters", "confusion", "run"]);
     assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;alert"), "names are escaped");
     assert!(page.contains("a &lt;b&gt; &amp; "), "paths are escaped");
-    for part in ["Cluster 2", "Nearest", "Farthest", "sequence = &quot;identity affine tps&quot;", "ACC", "2 s", "+ tps"] {
+    for part in
+        ["Cluster 2", "Nearest", "Farthest", "sequence = &quot;identity affine tps&quot;", "ACC", "2 s", "+ tps"]
+    {
         assert!(text.contains(part), "'{part}'");
     }
     assert!(text.contains("proteus train '"), "how to do it again");
@@ -148,7 +151,9 @@ fn the_page_is_whole_escaped_and_complete() {
         match element.name.as_str() {
             "img" => assert!(element.get("alt").is_some() && element.get("width").is_some(), "{element:.200?}"),
             "svg" => assert_eq!(element.get("role"), Some("img")),
-            "script" | "link" => assert!(element.get("src").is_none() && element.get("href").is_none_or(|h| h == "data:,")),
+            "script" | "link" => {
+                assert!(element.get("src").is_none() && element.get("href").is_none_or(|h| h == "data:,"))
+            }
             _ => {}
         }
     }

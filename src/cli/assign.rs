@@ -58,7 +58,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let config = configuration(&args.run)?;
     if args.out.exists() {
         let out = args.out.display();
-        return Err(Failure::User(format!("{out} is there already and is not overwritten; give another file with --out")));
+        return Err(Failure::User(format!(
+            "{out} is there already and is not overwritten; give another file with --out"
+        )));
     }
     let folders = data_folders(&args.data);
     let found: Vec<Found> = args.paths.iter().map(|path| find(path, &folders)).collect::<Result<_, _>>()?;

@@ -111,10 +111,13 @@ impl Observer for Display {
         let Progress { step, epoch, epochs, loss, .. } = progress;
         if !self.bar.is_hidden() {
             let stage = &self.stage;
-            self.bar.set_message(format!("epoch {epoch}/{epochs} ({stage})  loss {loss:.4}  {rate:.0} images/s  {left}"));
+            self.bar
+                .set_message(format!("epoch {epoch}/{epochs} ({stage})  loss {loss:.4}  {rate:.0} images/s  {left}"));
         } else if self.said.elapsed() >= LINE_EVERY {
             let done = step - (epoch - 1) * per_epoch;
-            self.line(&format!("epoch {epoch}/{epochs}, step {done}/{per_epoch}  loss {loss:.5}  {rate:.0} images/s  {left}"));
+            self.line(&format!(
+                "epoch {epoch}/{epochs}, step {done}/{per_epoch}  loss {loss:.5}  {rate:.0} images/s  {left}"
+            ));
         }
         if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

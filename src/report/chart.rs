@@ -60,8 +60,7 @@ pub fn lines(title: &str, id: &str, lines: &[Line], time: &Time, range: Option<(
     let (y0, y1) = extent(all().map(|p| p.1))?;
     let pad = if y1 > y0 { 0.04 * (y1 - y0) } else { 0.5 * y1.abs().max(1e-3) };
     let frame = Frame { x: wide(time.epochs), y: range.unwrap_or((y0 - pad, y1 + pad)) };
-    let ends: Vec<(f64, &Line)> =
-        lines.iter().filter_map(|l| l.points.last().map(|p| (frame.top(p.1), l))).collect();
+    let ends: Vec<(f64, &Line)> = lines.iter().filter_map(|l| l.points.last().map(|p| (frame.top(p.1), l))).collect();
     let places = apart(&ends.iter().map(|e| e.0).collect::<Vec<_>>());
     let said: Vec<String> = lines.iter().filter_map(said).collect();
     let inside = html! {
@@ -108,7 +107,8 @@ pub fn shares(title: &str, id: &str, clusters: &[Vec<(f64, f64)>], time: &Time) 
         }
         areas.push((k, frame.path(&outline), low, high));
     }
-    let said: Vec<String> = areas.iter().map(|(k, _, low, high)| format!("{k}: {:.1} %", 100.0 * (high - low))).collect();
+    let said: Vec<String> =
+        areas.iter().map(|(k, _, low, high)| format!("{k}: {:.1} %", 100.0 * (high - low))).collect();
     let said = format!("At the end, by cluster: {}.", said.join(", "));
     let inside = html! {
         @for (k, points, low, high) in &areas {

@@ -145,7 +145,10 @@ fn tile<'a>(set: &ImageSet, values: &'a [f32]) -> Tile<'a> {
 }
 
 fn save(path: &Path, canvas: &Canvas) -> Result<(), TrainError> {
-    let failed =
-        |e: image::ImageError| TrainError::File { action: "encode", path: path.into(), source: std::io::Error::other(e) };
+    let failed = |e: image::ImageError| TrainError::File {
+        action: "encode",
+        path: path.into(),
+        source: std::io::Error::other(e),
+    };
     write_whole(path, &canvas.png().map_err(failed)?)
 }

@@ -40,12 +40,7 @@ fn first(report: &Report) -> usize {
     report.gallery.bands.iter().find_map(|b| b.nearest.first().copied()).unwrap_or(0)
 }
 
-fn cluster(
-    report: &Report,
-    k: usize,
-    prototype: &Picture,
-    table: Option<&Contingency>,
-) -> Result<Markup, ImageError> {
+fn cluster(report: &Report, k: usize, prototype: &Picture, table: Option<&Contingency>) -> Result<Markup, ImageError> {
     let band = &report.gallery.bands[k];
     let size = report.evaluation.sizes[k];
     let prototype = image(prototype, &format!("prototype {k}"))?;

@@ -64,7 +64,8 @@ pub fn section(report: &Report) -> Markup {
         ("images", Some(images(report))),
     ];
     let run = quoted(&report.run.display().to_string());
-    let again = text("reproduce").unwrap_or_else(|| format!("proteus train {}", quoted(&report.run.join("config.toml").display().to_string())));
+    let again = text("reproduce")
+        .unwrap_or_else(|| format!("proteus train {}", quoted(&report.run.join("config.toml").display().to_string())));
     html! {
         h4 { "Do it again" }
         pre { code { (again) } }
