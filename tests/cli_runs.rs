@@ -93,7 +93,8 @@ fn kill_and_resume() {
     succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
     let run = here.join("run");
     let mut child = command(&train(&settings, &["--out", "run", "--quiet"]), here).spawn().expect("the program starts");
-    wait_for(&run.join("config.toml"), &mut child);
+    // From then on the folder knows the name of its preset.
+    wait_for(&run.join("run.json"), &mut child);
     let mut kills = 0;
     let mut wait = 1;
     loop {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 270.0;
 const LEFT: f64 = 46.0;
-const RIGHT: f64 = 104.0;
+const RIGHT: f64 = 112.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 40.0;
 /// Least distance of two lines of text.

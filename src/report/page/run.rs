@@ -35,7 +35,7 @@ pub fn header(report: &Report, tables: &Tables) -> Markup {
             h1 { (set.name) " " span class=(class) { (state) } }
             p class="soft" {
                 (model) " with " (config.clusters) " prototypes, " (config.sequence) ", seed " (config.seed) ". Run " code { (report.run.display()) }
-                @if !finished { ". This page is written again as the training goes on: reload it." }
+                @if !finished && done > 0 { ". The page is written again as training goes on: reload it" } "."
             }
             @if let Some(reason) = report.about["failed"].as_str() { p { strong { "It failed: " } (reason) } }
             dl class="figures" { @for (name, value) in &figures { div { dt { (name) } dd { (value) } } } }
