@@ -141,13 +141,16 @@ fn assign(
     Ok(unread)
 }
 
+/// Distances and pixels of a cluster's images, the nearest first.
+type Nearest = Vec<(f32, Vec<u8>)>;
+
 /// The table as it is written, and the nearest images of each cluster.
 struct Table {
     path: PathBuf,
     beside: PathBuf,
     file: BufWriter<File>,
     sizes: Vec<usize>,
-    nearest: Option<Vec<Vec<(f32, Vec<u8>)>>>,
+    nearest: Option<Vec<Nearest>>,
     shape: [usize; 3],
 }
 
