@@ -8,6 +8,7 @@ mod data;
 mod devices;
 mod eval;
 mod failure;
+mod images;
 mod import;
 mod many;
 mod profile;
