@@ -86,7 +86,8 @@ fn warn(skipped: &[Skipped]) {
     if skipped.is_empty() {
         return;
     }
-    eprintln!("warning: {} files are passed over:", skipped.len());
+    let (s, verb) = if skipped.len() == 1 { ("", "is") } else { ("s", "are") };
+    eprintln!("warning: {} file{s} {verb} passed over:", skipped.len());
     skipped.iter().take(NAMED).for_each(|file| eprintln!("  {file}"));
     if skipped.len() > NAMED {
         eprintln!("  and {} more", skipped.len() - NAMED);
