@@ -102,7 +102,8 @@ fn without_labels_clusters_are_described() {
     let place = Place::new(["", ""]);
     let mut args = vec!["train", "./photos", "-k", "3", "--size", "8", "--fit", "stretch", "--no-cache"];
     args.extend(QUICK);
-    let expected = ["3x8x8, no labels", "cluster  images   share  distance", "largest / mean ", "(stretch), clusters 3"];
+    let expected =
+        ["3x8x8, no labels", "cluster  images   share  distance", "largest / mean ", "(stretch), clusters 3"];
     let text = place.says(&args, 0, &expected);
     assert!(!text.contains("ACC") && !place.path("caches").exists(), "{text}");
     // The run lies beside other runs, not in the folder; the folder of runs is no part of the images.

@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use super::budget::Budget;
-use super::jpeg;
+use super::whole::ends_early;
 use crate::data::input::MOST_PER_BYTE;
 
 /// Bytes of a file that no picture needs.
@@ -59,7 +59,6 @@ pub(super) enum Problem {
 pub(super) struct Begun<'a> {
     decoder: Box<dyn ImageDecoder + 'a>,
     length: u64,
-    truncated: bool,
 }
 
 /// All bytes of a file.
@@ -81,12 +80,14 @@ impl<'a> Begun<'a> {
             let length = bytes.len() as u64;
             let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Problem::Read)?;
             let format = reader.format().ok_or(Problem::Unknown)?;
+            if ends_early(bytes, format) {
+                return Err(Problem::Truncated);
+            }
             let mut limits = Limits::default();
             limits.max_alloc = Some(granted(length));
             reader.limits(limits);
             let decoder = reader.into_decoder().map_err(|e| problem(e))?;
-            let truncated = format == ImageFormat::Jpeg && jpeg::ends_early(bytes);
-            Ok(Begun { decoder: Box::new(decoder), length, truncated })
+            Ok(Begun { decoder: Box::new(decoder), length })
         })
     }
 
@@ -114,9 +115,6 @@ impl<'a> Begun<'a> {
         let ((width, height), bytes) = (self.decoder.dimensions(), self.decoder.total_bytes());
         if bytes > granted(self.length) {
             return Err(Problem::TooLarge { width, height, length: self.length });
-        }
-        if self.truncated {
-            return Err(Problem::Truncated);
         }
         let _share = budget.take(bytes * (1 + BESIDES));
         let decoded = guarded(|| DynamicImage::from_decoder(self.decoder).map_err(problem))?;

@@ -4,10 +4,10 @@ mod budget;
 mod cache;
 mod decode;
 mod fit;
-mod jpeg;
 mod list;
 mod load;
 mod order;
+mod whole;
 
 pub use cache::folder as cache_folder;
 pub use fit::{Fit, UnknownFit};
