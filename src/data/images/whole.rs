@@ -9,12 +9,13 @@ const SCAN: u8 = 0xda;
 
 /// Whether a file of this format ends before it should.
 ///
-/// The decoder of JPEG fills what is missing with grey and says nothing; that of WebP makes room for metadata of any
-/// length that is claimed.
+/// The decoder of JPEG fills what is missing with grey and says nothing; those of WebP and TIFF make room for metadata of
+/// any length that is claimed.
 pub(super) fn ends_early(bytes: &[u8], format: ImageFormat) -> bool {
     match format {
         ImageFormat::Jpeg => jpeg(bytes),
         ImageFormat::WebP => webp(bytes),
+        ImageFormat::Tiff => tiff(bytes),
         _ => false,
     }
 }
@@ -35,6 +36,34 @@ fn webp(bytes: &[u8]) -> bool {
         }
         // Chunks begin at even places.
         at += 8 + chunk + chunk % 2;
+    }
+    false
+}
+
+/// Whether a field of the first directory is longer than the file.
+fn tiff(bytes: &[u8]) -> bool {
+    let number = |at: usize, width: usize| -> Option<u64> {
+        let field = bytes.get(at..at.checked_add(width)?)?;
+        let push = |value: u64, &byte: &u8| value << 8 | u64::from(byte);
+        Some(if bytes[0] == b'I' { field.iter().rev().fold(0, push) } else { field.iter().fold(0, push) })
+    };
+    // Places and counts are of 4 bytes, in the variant for large files of 8.
+    let (wide, heading) = if number(2, 2) == Some(43) { (8, 8) } else { (4, 2) };
+    let entry = 4 + 2 * wide;
+    let place = number(wide, wide).and_then(|place| usize::try_from(place).ok());
+    let Some((place, entries)) = place.and_then(|place| Some((place, number(place, heading)?))) else { return true };
+    for i in 0..entries.min((bytes.len() / entry) as u64) as usize {
+        let at = place + heading + i * entry;
+        let (Some(kind), Some(count)) = (number(at + 2, 2), number(at + 4, wide)) else { return true };
+        let size = match kind {
+            3 | 8 => 2,
+            4 | 9 | 11 | 13 => 4,
+            5 | 10 | 12 | 16..=18 => 8,
+            _ => 1,
+        };
+        if count.saturating_mul(size) > bytes.len() as u64 {
+            return true;
+        }
     }
     false
 }
@@ -84,5 +113,21 @@ mod tests {
         let mut longer = whole.clone();
         longer[16] = 15;
         assert!(ends_early(&longer, ImageFormat::WebP) && !ends_early(&longer, ImageFormat::Png));
+    }
+
+    #[test]
+    fn no_field_is_longer_than_the_file() {
+        // One directory of one field of 32-bit numbers, in both orders of bytes and for large files.
+        let small = |count: u8| [&b"II*\0"[..], &[8, 0, 0, 0, 1, 0, 0, 1, 4, 0, count, 0, 0, 0, 9, 9, 9, 9]].concat();
+        let turned = |count: u8| [&b"MM\0*"[..], &[0, 0, 0, 8, 0, 1, 1, 0, 0, 4, 0, 0, 0, count, 9, 9, 9, 9]].concat();
+        let large = |count: u8| {
+            let start = [&b"II+\0\x08\0\0\0"[..], &16u64.to_le_bytes(), &1u64.to_le_bytes(), &[0, 1, 4, 0]].concat();
+            [&start[..], &u64::from(count).to_le_bytes(), &[9; 8]].concat()
+        };
+        for file in [small as fn(u8) -> Vec<u8>, turned, large] {
+            let most = file(0).len() as u8 / 4;
+            assert!(!tiff(&file(most)) && tiff(&file(most + 1)));
+            assert!(tiff(&file(1)[..8]));
+        }
     }
 }
