@@ -221,7 +221,7 @@ impl KnownSet {
                 Form::Photographs => {
                     // Any folder may have photographs: only one that is called so is meant.
                     let called = |name: &&str| folder.file_name().is_some_and(|f| f == *name);
-                    if folder.is_dir() && [self.name].iter().chain(self.subfolders).any(|name| called(&name)) {
+                    if folder.is_dir() && [self.name].iter().chain(self.subfolders).any(called) {
                         return Ok(Location::Photographs(folder.to_owned()));
                     }
                     continue;

@@ -86,7 +86,7 @@ impl<'a> Begun<'a> {
             let mut limits = Limits::default();
             limits.max_alloc = Some(granted(length));
             reader.limits(limits);
-            let decoder = reader.into_decoder().map_err(|e| problem(e))?;
+            let decoder = reader.into_decoder().map_err(problem)?;
             Ok(Begun { decoder: Box::new(decoder), length })
         })
     }
