@@ -8,7 +8,6 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
-use super::budget::Budget;
 use super::whole::ends_early;
 use crate::data::input::MOST_PER_BYTE;
 
@@ -110,13 +109,18 @@ impl<'a> Begun<'a> {
             .unwrap_or(Orientation::NoTransforms)
     }
 
-    /// Decodes it, not yet turned: 16 bits become 8, transparent becomes white, CMYK becomes RGB as in Adobe's files.
-    pub(super) fn decode(self, budget: &Budget) -> Result<Picture, Problem> {
+    /// Bytes that decoding takes at most, if the file justifies them.
+    pub(super) fn memory(&self) -> Result<u64, Problem> {
         let ((width, height), bytes) = (self.decoder.dimensions(), self.decoder.total_bytes());
         if bytes > granted(self.length) {
             return Err(Problem::TooLarge { width, height, length: self.length });
         }
-        let _share = budget.take(bytes * (1 + BESIDES));
+        Ok(bytes * (1 + BESIDES))
+    }
+
+    /// Decodes it, not yet turned: 16 bits become 8, transparent becomes white, CMYK becomes RGB as in Adobe's files.
+    pub(super) fn decode(self) -> Result<Picture, Problem> {
+        self.memory()?;
         let decoded = guarded(|| DynamicImage::from_decoder(self.decoder).map_err(problem))?;
         Ok(flatten(decoded))
     }

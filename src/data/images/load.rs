@@ -160,7 +160,9 @@ fn picture(path: &Path, options: &Options, budget: &Budget) -> Result<Picture, P
     let bytes = read(path)?;
     let mut begun = Begun::new(&bytes)?;
     let orientation = begun.orientation();
-    let picture = begun.decode(budget)?;
+    // Kept until the picture is small.
+    let _share = budget.take(begun.memory()?);
+    let picture = begun.decode()?;
     let picture = match options.size {
         Some(size) => square(&picture, size, options.fit)?,
         None => picture,
