@@ -2,7 +2,9 @@
 
 use super::data_folders;
 use super::failure::Failure;
-use crate::data::catalog::{self, KnownSet};
+use super::images::decode;
+use crate::data::catalog::{self, KnownSet, Location};
+use crate::data::images::{Listing, Options};
 use crate::data::{DataError, ImageSet, idx};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -62,7 +64,8 @@ fn list(search: &[PathBuf]) -> Result<(), Failure> {
     for known in catalog::known() {
         let (c, h, w) = known.shape;
         let shape = format!("{c}x{h}x{w}");
-        write!(out, "{:14} {:>6} images  {shape:8}  ", known.name, known.images)?;
+        let number = if known.images > 0 { known.images.to_string() } else { "any".into() };
+        write!(out, "{:14} {number:>6} images  {shape:10}  ", known.name)?;
         match known.locate(search) {
             Ok(location) => writeln!(out, "{location}")?,
             Err(DataError::Missing(missing)) => {
@@ -93,13 +96,19 @@ fn verify(names: &[String], search: &[PathBuf]) -> Result<(), Failure> {
     for known in sets {
         let started = Instant::now();
         let location = known.locate(search)?;
-        let set = match location.load(known) {
+        let loaded = match &location {
+            // Its unreadable files are listed.
+            Location::Photographs(folder) => photographs(known, folder),
+            other => other.load(known).map_err(Failure::from),
+        };
+        let set = match loaded {
             Ok(set) => set,
-            Err(error) => {
+            Err(Failure::User(error)) => {
                 writeln!(out, "{}: {error}", known.name)?;
                 wrong.push(known.name);
                 continue;
             }
+            Err(other) => return Err(other),
         };
         let seconds = started.elapsed().as_secs_f64();
         let differences = known.differences(&set, location.is_exact());
@@ -109,7 +118,7 @@ fn verify(names: &[String], search: &[PathBuf]) -> Result<(), Failure> {
         for line in &differences {
             writeln!(out, "    {line}")?;
         }
-        if known.class_counts.is_empty() {
+        if known.class_counts.is_empty() && set.labels.is_some() {
             writeln!(out, "    images of each class: {:?}; the original's are not in the table", set.class_counts())?;
         }
         if !differences.is_empty() {
@@ -122,12 +131,21 @@ fn verify(names: &[String], search: &[PathBuf]) -> Result<(), Failure> {
     Err(Failure::User(format!("not the originals: {}", wrong.join(", "))))
 }
 
+/// A folder of photographs, brought to the size of the table.
+fn photographs(known: &KnownSet, folder: &Path) -> Result<ImageSet, Failure> {
+    let options = Options { size: Some(known.shape.1), ..Options::default() };
+    decode(known.name, &Listing::of(folder)?, &options, false)
+}
+
 /// Size, classes and checksum of a set.
 fn described(set: &ImageSet) -> String {
     let (c, h, w) = (set.channels, set.height, set.width);
     let counts = set.class_counts();
     let (least, most) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
-    let classes = format!("{} classes of {least} to {most}", set.classes);
+    let classes = match set.classes {
+        0 => "no labels".into(),
+        classes => format!("{classes} classes of {least} to {most}"),
+    };
     format!("{} images, {c}x{h}x{w}, {classes}, checksum {:08x}", set.len(), set.checksum())
 }
 

@@ -1,7 +1,8 @@
 //! `proteus eval`.
 
 use super::failure::Failure;
-use super::{table, train};
+use super::images::{Places, load};
+use super::table;
 use crate::report::configuration;
 use crate::train::evaluate_run;
 use crate::warp::Module;
@@ -14,9 +15,8 @@ use std::path::PathBuf;
 pub struct Args {
     /// Run folder
     run: PathBuf,
-    /// Folder to look for data sets in, before $PROTEUS_DATA and ./datasets; may be repeated
-    #[arg(long, value_name = "DIR")]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    places: Places,
     /// auto, cpu, gpu, gpu:1, or part of an adapter's name
     #[arg(long, value_name = "D", default_value = "auto")]
     device: String,
@@ -35,7 +35,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let (run, sequence) = (args.run.display(), &config.sequence);
         return Err(Failure::User(format!("--hard-morphology: the sequence '{sequence}' of {run} has no morpho")));
     }
-    let set = train::load(&config, &args.data)?;
+    let set = load(&config, &args.places, args.json)?;
     let (mut engine, chosen) = device::open(&args.device, None, gpu::Options::default())?;
     let evaluation = evaluate_run(&args.run, &config, &set, engine.as_mut(), args.hard_morphology)?;
     let mut out = std::io::stdout().lock();

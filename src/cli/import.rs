@@ -1,7 +1,7 @@
 //! `proteus import`.
 
 use super::failure::Failure;
-use super::train;
+use super::images::{Places, load};
 use crate::data::catalog;
 use crate::train::{Config, PRESETS, Published, preset};
 use std::io::Write;
@@ -31,9 +31,8 @@ pub struct Args {
     /// Transformations after the identity that are active [default: as in the file, else all]
     #[arg(long, value_name = "N")]
     active: Option<usize>,
-    /// Folder to look for data sets in, before $PROTEUS_DATA and ./datasets; may be repeated
-    #[arg(long, value_name = "DIR")]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    places: Places,
 }
 
 /// Runs the subcommand.
@@ -46,7 +45,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             let presets = PRESETS.map(|(name, _)| name).join(", ");
             let sets: Vec<&str> = catalog::known().iter().map(|set| set.name).collect();
             return Err(Failure::User(format!(
-                "{} does not say which images it was trained on: give --preset NAME ({presets}) or --set dataset=NAME ({})",
+                "{} does not say which images it was trained on: give --preset NAME ({presets}) or --set dataset=NAME ({}), or the path of a folder of images",
                 args.file.display(),
                 sets.join(", ")
             )));
@@ -54,7 +53,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let published = Published::open(&args.file)?;
     let config = published.config(base, &args.assignments)?;
-    let set = train::load(&config, &args.data)?;
+    let set = load(&config, &args.places, false)?;
     let imported = published.write(&args.run, &config, &set, args.active)?;
     let (file, run) = (args.file.display(), args.run.display());
     let mut out = std::io::stdout().lock();

@@ -1,8 +1,9 @@
 //! `proteus train --runs`: several seeds, and what they come to.
 
 use super::failure::Failure;
+use super::images::load;
 use super::session::{Session, Work, resume_line};
-use super::train::{Args, load};
+use super::train::Args;
 use super::{say, table};
 use crate::data::ImageSet;
 use crate::report::{Outcome, Summary, configuration};
@@ -12,7 +13,7 @@ use std::path::Path;
 /// Begins the runs, or joins other jobs with one of them.
 pub fn begin(args: &Args, out: Option<&Path>, runs: Runs, only: Option<usize>) -> Result<(), Failure> {
     let job = job(&runs, only)?;
-    let set = load(&runs.config, &args.data)?;
+    let set = load(&runs.config, &args.places, args.quiet)?;
     runs.config.spec(&set)?;
     let session = Session::open(args)?;
     let parent = match out {
@@ -32,7 +33,7 @@ pub fn begin(args: &Args, out: Option<&Path>, runs: Runs, only: Option<usize>) -
 /// Goes on with the runs of `parent` that are not finished.
 pub fn resume(args: &Args, parent: &Path, runs: Runs, only: Option<usize>) -> Result<(), Failure> {
     let job = job(&runs, only)?;
-    let set = load(&runs.config, &args.data)?;
+    let set = load(&runs.config, &args.places, args.quiet)?;
     runs.config.spec(&set)?;
     let session = Session::open(args)?;
     if Runs::read(parent)?.as_ref() != Some(&runs) {

@@ -1,7 +1,7 @@
 //! `proteus report`.
 
 use super::failure::Failure;
-use super::train::load;
+use super::images::{Places, load};
 use crate::report::{REPORT, about, configuration, illustrate, recall};
 use crate::{device, gpu};
 use serde_json::Value;
@@ -18,9 +18,8 @@ Training writes it too, first at an evaluation and last when it ends."
 pub struct Args {
     /// Run folder
     run: PathBuf,
-    /// Folder to look for data sets in, before $PROTEUS_DATA and ./datasets; may be repeated
-    #[arg(long, value_name = "DIR")]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    places: Places,
     /// auto, cpu, gpu, gpu:1, or part of an adapter's name
     #[arg(long, value_name = "D", default_value = "auto")]
     device: String,
@@ -29,7 +28,7 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
     let config = configuration(&args.run)?;
-    let set = load(&config, &args.data)?;
+    let set = load(&config, &args.places, false)?;
     let about = about(&args.run)?.unwrap_or(Value::Null);
     let (mut engine, _) = device::open(&args.device, None, gpu::Options::default())?;
     let evaluation = recall(&args.run, &config, &set, engine.as_mut(), &about)?;

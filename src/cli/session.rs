@@ -80,7 +80,8 @@ impl<'a> Session<'a> {
         let spec = config.spec(set)?;
         let (c, h, w) = (set.channels, set.height, set.width);
         self.say(format!("device  {}", self.chosen));
-        self.say(format!("data    {}: {} images, {c}x{h}x{w}, {} classes", set.name, set.len(), set.classes));
+        let classes = if set.labels.is_some() { format!("{} classes", set.classes) } else { "no labels".into() };
+        self.say(format!("data    {}: {} images, {c}x{h}x{w}, {classes}", set.name, set.len()));
         if set.scored < set.len() {
             self.say(format!("        scores count the first {} images, the others only train", set.scored));
         }
@@ -209,7 +210,7 @@ fn with_device(args: &Args, mut line: String) -> String {
     if let Some(threads) = args.threads {
         line += &format!(" --threads {threads}");
     }
-    for folder in &args.data {
+    for folder in &args.places.data {
         line += &format!(" --data {}", quoted(&folder.display().to_string()));
     }
     line

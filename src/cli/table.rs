@@ -5,19 +5,29 @@ use crate::train::Evaluation;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// A small table.
+/// A small table: scores and sizes, or without labels a row for each cluster.
 pub fn text(evaluation: &Evaluation) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "  loss   {:.5}", evaluation.loss);
+    let imbalance = format!("largest / mean {:.2}", evaluation.imbalance());
     if let Some(s) = &evaluation.scores {
         let _ = writeln!(out, "  ACC    {:.4}\n  NMI    {:.4}\n  ARI    {:.4}", s.acc, s.nmi, s.ari);
+        let sizes: Vec<String> = evaluation.sizes.iter().map(usize::to_string).collect();
+        let _ = write!(out, "  sizes  {}  ({imbalance})", sizes.join(" "));
+        return out;
     }
-    let sizes: Vec<String> = evaluation.sizes.iter().map(usize::to_string).collect();
-    let _ = write!(out, "  sizes  {}  (largest / mean {:.2})", sizes.join(" "), evaluation.imbalance());
+    let mut rows = vec![["  cluster", "images", "share", "distance"].map(str::to_string).to_vec()];
+    let images = evaluation.assignments.len() as f64;
+    for (k, (&size, mean)) in evaluation.sizes.iter().zip(evaluation.mean_distances()).enumerate() {
+        let share = format!("{:.1} %", size as f64 / images * 100.0);
+        let distance = mean.map_or("-".into(), |mean| format!("{mean:.5}"));
+        rows.push(vec![format!("  {k}"), size.to_string(), share, distance]);
+    }
+    let _ = write!(out, "{}\n  {imbalance}; distances are means over the images of a cluster", columns(&rows));
     out
 }
 
-/// One object with loss, acc, nmi, ari and cluster_sizes; scores are null without labels.
+/// One object with loss, acc, nmi, ari, cluster_sizes and cluster_distances (means); scores are null without labels.
 pub fn json(evaluation: &Evaluation) -> Value {
     let score = |f: fn(&crate::metrics::Scores) -> f64| evaluation.scores.as_ref().map(f);
     json!({
@@ -26,6 +36,7 @@ pub fn json(evaluation: &Evaluation) -> Value {
         "nmi": score(|s| s.nmi),
         "ari": score(|s| s.ari),
         "cluster_sizes": evaluation.sizes,
+        "cluster_distances": evaluation.mean_distances(),
     })
 }
 

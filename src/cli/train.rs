@@ -1,12 +1,11 @@
 //! `proteus train`.
 
-use super::data_folders;
 use super::failure::Failure;
+use super::images::{self, Places, load};
 use super::many;
 use super::session::{Session, Work};
-use crate::data;
 use crate::report::{Outcome, about, configuration};
-use crate::train::{Config, Resumption, RunFolder, Runs, preset};
+use crate::train::{Config, PRESETS, Resumption, RunFolder, Runs, preset};
 use std::path::{Path, PathBuf};
 
 /// Train prototypes on a data set
@@ -16,6 +15,7 @@ use std::path::{Path, PathBuf};
   proteus train --seed 3 --set epochs=30          other values for keys of the configuration
   proteus train usps --data ~/sets                a published experiment
   proteus train my.toml --data ~/sets --out run1  a configuration of your own
+  proteus train ~/photos -k 12                    a folder of images of your own, 12 clusters
   proteus train --runs 5                          five seeds, then mean, std and least loss
   proteus train --resume runs/mnist5k/1122_mnist5k  go on after Ctrl-C or a crash
 
@@ -24,11 +24,17 @@ had otherwise on the same device; with --set epochs=N it goes on for more. --res
 folder of --runs. A job of a scheduler trains one run of many with --only I and the same --out for
 all; started again, it goes on.
 
+A folder of images (JPEG, PNG, WebP, GIF, BMP, TIFF of any size): settings are chosen from their
+number and size, and --set, -k, --size and --fit overrule them. config.toml in the run folder has
+all of them; change it there and train with it as CONFIG.toml. Sub-folders, if there are two or
+more, are classes, which only scores use. Decoded images are kept in the user's cache folder
+($XDG_CACHE_HOME/proteus), so that the next start is quick.
+
 Presets: mnist5k, and as published mnist mnist-test mnist-1k mnist-color affnist-test
   fashion-mnist usps frgc svhn megadepth instagram; add --set model=gmm for the mixture
 
 Keys for --set (config.toml of any run shows their values):
-  dataset limit model clusters init sigma_init var_min sequence grid_size kernel_size encoder
+  dataset limit image_size fit model clusters init sigma_init var_min sequence grid_size kernel_size encoder
   padding gaussian_weights_std curriculum epochs batch_size lr lr_milestones lr_gamma
   weight_decay check_cluster_interval empty_cluster_threshold eval_interval seed
 
@@ -37,12 +43,11 @@ Models: kmeans gmm.  Prototypes start from (init): sample noise constant kmeans
 Transformations for sequence, after identity: color affine projective tps morpho
 Encoders: resnet20 resnet32 resnet44 resnet56 resnet110 for small images, resnet18 for photographs")]
 pub struct Args {
-    /// Name of a preset (below), or path of a configuration in TOML
-    #[arg(value_name = "PRESET | CONFIG.toml", default_value = "mnist5k")]
+    /// Name of a preset (below), path of a configuration in TOML, or folder of images
+    #[arg(value_name = "PRESET | CONFIG.toml | FOLDER", default_value = "mnist5k")]
     pub config: String,
-    /// Folder to look for data sets in, before $PROTEUS_DATA and ./datasets; may be repeated
-    #[arg(long, value_name = "DIR")]
-    pub data: Vec<PathBuf>,
+    #[command(flatten)]
+    pub places: Places,
     /// auto (the best real GPU, else the CPU), cpu, gpu, gpu:1, or part of an adapter's name
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: String,
@@ -55,11 +60,20 @@ pub struct Args {
     /// Replace a value of the configuration; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub assignments: Vec<String>,
+    /// Number of clusters: --set clusters=K
+    #[arg(short = 'k', long, value_name = "K")]
+    clusters: Option<usize>,
+    /// Height and width that the images of a folder are brought to: --set image_size=PX
+    #[arg(long, value_name = "PX")]
+    size: Option<usize>,
+    /// How they are brought to it: crop (the middle), stretch or pad (with black): --set fit=F
+    #[arg(long, value_name = "F")]
+    fit: Option<String>,
     /// Run folder, new or empty [default: runs/<dataset>/<mmdd>_<preset>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with a run that was stopped, or with the unfinished ones of --runs
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "seed", "out", "runs"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "seed", "out", "runs", "clusters", "size", "fit"])]
     resume: Option<PathBuf>,
     /// Train N runs with seeds from --seed on, in folders seed_S of the run folder
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
@@ -109,7 +123,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 
 /// Trains one run from its beginning.
 fn single(args: &Args, config: &Config, tag: &str) -> Result<(), Failure> {
-    let set = load(config, &args.data)?;
+    let set = load(config, &args.places, args.quiet)?;
     config.spec(&set)?;
     let mut session = Session::open(args)?;
     let path = match &args.out {
@@ -131,7 +145,7 @@ fn resume(args: &Args, path: &Path) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    let set = load(&config, &args.data)?;
+    let set = load(&config, &args.places, args.quiet)?;
     let resumption = Resumption::open(path, config.clone(), &set)?;
     let tag = about(path)?.and_then(|about| about["preset"].as_str().map(str::to_string)).unwrap_or_default();
     Session::open(args)?.train(&config, &set, &tag, Work::Old(Box::new(resumption)))
@@ -164,21 +178,31 @@ fn with_epochs(args: &Args, config: Config) -> Result<Config, Failure> {
 /// The configuration and its name.
 fn configuration_of(args: &Args) -> Result<(Config, String), Failure> {
     let path = Path::new(&args.config);
-    let (config, tag) = if path.extension().is_some_and(|e| e == "toml") {
+    let assignments = args.all_assignments();
+    // The name of a preset is one even where there is a folder of that name; ./NAME is the folder.
+    let is_preset = PRESETS.iter().any(|(name, _)| *name == args.config);
+    let (mut config, tag) = if !is_preset && path.is_dir() {
+        let (config, tag) = images::configuration(path, &assignments)?;
+        super::say(args.quiet, images::settings(&config));
+        (config, tag)
+    } else if path.extension().is_some_and(|e| e == "toml") {
         let text = std::fs::read_to_string(path)
             .map_err(|e| Failure::User(format!("cannot read the configuration {}: {e}", path.display())))?;
         let tag = path.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
-        (Config::from_toml(&text, &path.display().to_string())?, tag)
+        (Config::from_toml(&text, &path.display().to_string())?.set(&assignments)?, tag)
     } else {
-        (preset(&args.config)?, args.config.clone())
+        (preset(&args.config)?.set(&assignments)?, args.config.clone())
     };
-    let mut config = config.set(&args.assignments)?;
     config.seed = args.seed.unwrap_or(config.seed);
     Ok((config, tag))
 }
 
-/// The data set of a configuration, cut to its limit.
-pub fn load(config: &Config, given: &[PathBuf]) -> Result<data::ImageSet, Failure> {
-    let set = data::catalog::load(&config.dataset, &data_folders(given))?;
-    Ok(if config.limit == 0 || config.limit >= set.len() { set } else { set.spread(config.limit) })
+impl Args {
+    /// `--set` and the options that stand for it.
+    fn all_assignments(&self) -> Vec<String> {
+        let clusters = self.clusters.map(|k| format!("clusters={k}"));
+        let size = self.size.map(|px| format!("image_size={px}"));
+        let fit = self.fit.as_ref().map(|fit| format!("fit={fit}"));
+        self.assignments.iter().cloned().chain(clusters).chain(size).chain(fit).collect()
+    }
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::{DataError, FormFiles, Lacks, LookedIn, MissingSet};
 use super::idx_folder::{self, Pair};
+use super::images::{self, Listing};
 pub use super::known::KnownSet;
-use super::known::{Form, KNOWN, Load, WITHOUT_LOADER};
+use super::known::{Form, KNOWN, Load};
 use super::set::ImageSet;
 
 /// All known sets, in the order in which they are to be listed.
@@ -17,11 +18,8 @@ pub fn known() -> &'static [KnownSet] {
 /// The known set called `name`.
 ///
 /// # Errors
-/// [`DataError::UnknownSet`], with the nearest known name; [`DataError::NoLoader`] for one that cannot be read yet.
+/// [`DataError::UnknownSet`], with the nearest known name.
 pub fn find(name: &str) -> Result<&'static KnownSet, DataError> {
-    if let Some((_, form)) = WITHOUT_LOADER.iter().find(|(known, _)| *known == name) {
-        return Err(DataError::NoLoader { name: name.to_owned(), form });
-    }
     KNOWN.iter().find(|set| set.name == name).ok_or_else(|| DataError::UnknownSet {
         name: name.to_owned(),
         nearest: nearest(name),
@@ -79,6 +77,9 @@ pub enum Location {
         /// Whether the checksum of the table is that of this form.
         exact: bool,
     },
+    /// A folder of photographs, which are brought to the size in the table unless they are loaded by way of
+    /// [`images`].
+    Photographs(PathBuf),
     /// Nowhere, but it can be made from a set that was found.
     Made {
         /// The name of that set.
@@ -106,6 +107,10 @@ impl Location {
             Location::Files { files, load, .. } => {
                 let folder = files.first().and_then(|f| f.parent()).unwrap_or(Path::new("."));
                 (load(name, files)?, folder.to_owned())
+            }
+            Location::Photographs(folder) => {
+                let options = images::Options { size: Some(known.shape.1), ..Default::default() };
+                return Ok(images::load(name, &Listing::of(folder)?, &options, &|_| ())?.set);
             }
             Location::Made { of, from } => {
                 let base = from.load(find(of)?)?;
@@ -140,6 +145,7 @@ impl fmt::Display for Location {
                 }
                 Ok(())
             }
+            Location::Photographs(folder) => write!(f, "photographs in {}", folder.display()),
             Location::Made { of, from } => write!(f, "made when it is asked for, from {of} ({from})"),
         }
     }
@@ -212,6 +218,14 @@ impl KnownSet {
                     Ok(files) => return Ok(Location::Files { files, load: *load as Load, exact: *exact }),
                     Err(lacks) => (lacks, files.len()),
                 },
+                Form::Photographs => {
+                    // Any folder may have photographs: only one that is called so is meant.
+                    let called = |name: &&str| folder.file_name().is_some_and(|f| f == *name);
+                    if folder.is_dir() && [self.name].iter().chain(self.subfolders).any(called) {
+                        return Ok(Location::Photographs(folder.to_owned()));
+                    }
+                    continue;
+                }
                 Form::Embedded(_) | Form::Made { .. } => continue,
             };
             let fewer = match &fewest {
@@ -235,10 +249,11 @@ impl KnownSet {
             Form::Files { files, .. } => {
                 Some(FormFiles { files: files.iter().map(|&f| f.to_owned()).collect(), gz: false })
             }
-            Form::Embedded(_) | Form::Made { .. } => None,
+            Form::Embedded(_) | Form::Photographs | Form::Made { .. } => None,
         });
+        let photographs = self.forms.iter().any(|form| matches!(form, Form::Photographs));
         let (name, forms) = (self.name.to_owned(), forms.collect());
-        MissingSet { name, forms, looked_in, hint: self.hint, made_of: self.made_of() }
+        MissingSet { name, forms, looked_in, photographs, hint: self.hint, made_of: self.made_of() }
     }
 
     /// The images of `whole` that belong to this set.
@@ -258,8 +273,10 @@ impl KnownSet {
             }
         };
         let shape = (set.channels, set.height, set.width);
-        compare("images", self.images.to_string(), set.len().to_string());
-        compare("images that are scored", self.scored.min(self.images).to_string(), set.scored.to_string());
+        if self.images > 0 {
+            compare("images", self.images.to_string(), set.len().to_string());
+            compare("images that are scored", self.scored.min(self.images).to_string(), set.scored.to_string());
+        }
         compare("channels, height, width", format!("{:?}", self.shape), format!("{shape:?}"));
         if !self.class_counts.is_empty() {
             compare("images of each class", format!("{:?}", self.class_counts), format!("{:?}", set.class_counts()));

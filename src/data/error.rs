@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::images::FolderProblem;
+
 /// Any failure of `data`: what was wrong, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -128,13 +130,13 @@ pub enum DataError {
         known: Vec<String>,
     },
 
-    /// A set of the publication that this version has no loader for.
-    #[error("this version cannot read {name} ({form}); a set in IDX files can be had under another name")]
-    NoLoader {
-        /// The set.
-        name: String,
-        /// What its files are.
-        form: &'static str,
+    /// A folder of images is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: FolderProblem,
     },
 }
 
@@ -347,6 +349,8 @@ pub struct MissingSet {
     pub forms: Vec<FormFiles>,
     /// Every folder looked in, in order.
     pub looked_in: Vec<LookedIn>,
+    /// Whether it is a folder of its name with photographs.
+    pub photographs: bool,
     /// Where the set may be had, if that can be said.
     pub hint: Option<&'static str>,
     /// The set it could be made from, which is missing as well.
@@ -390,13 +394,17 @@ impl fmt::Display for FormFiles {
 impl MissingSet {
     /// The files of all forms, as a text.
     pub fn files(&self) -> String {
+        if self.photographs {
+            return format!("a folder {} of photographs (JPEG, PNG, WebP and others)", self.name);
+        }
         self.forms.iter().map(FormFiles::to_string).collect::<Vec<_>>().join("; or ")
     }
 }
 
 impl fmt::Display for MissingSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "data set {} was not found: it needs {} together in one folder; ", self.name, self.files())?;
+        write!(f, "data set {} was not found: it needs {}", self.name, self.files())?;
+        f.write_str(if self.photographs { "; " } else { " together in one folder; " })?;
         if self.looked_in.is_empty() {
             f.write_str("no folder was given to look in")?;
         } else {
@@ -413,7 +421,8 @@ impl fmt::Display for MissingSet {
                 Some(Lacks::Files(files)) => write!(f, " (lacks {})", files.join(", "))?,
             }
         }
-        f.write_str("; put the files in one of these folders, or give the folder that holds them")?;
+        let (what, them) = if self.photographs { ("folder", "it") } else { ("files", "them") };
+        write!(f, "; put the {what} in one of these folders, or give the folder that holds {them}")?;
         if let Some(base) = self.made_of {
             write!(f, ". It is made where {base} is found, and that was not found either")?;
         }

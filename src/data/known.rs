@@ -15,11 +15,11 @@ pub struct KnownSet {
     pub name: &'static str,
     /// What it shows, in a few words.
     pub about: &'static str,
-    /// Images in the original.
+    /// Images in the original, 0 where it may have any number.
     pub images: usize,
     /// Images that count in scores, the first ones; all of them but in sets with images that only train.
     pub scored: usize,
-    /// Channels, height and width of an image.
+    /// Channels, height and width of an image; photographs are brought to it.
     pub shape: (usize, usize, usize),
     /// Images of each class in the original; empty where nobody has counted them for this table.
     pub class_counts: &'static [usize],
@@ -50,6 +50,8 @@ pub(super) enum Form {
     /// Files in one folder and their reader. Whether the checksum of the table is that of this form: numbers that were
     /// rounded on another way may differ by one.
     Files { files: &'static [&'static str], load: Load, exact: bool },
+    /// A folder of the set's own name with photographs of any size.
+    Photographs,
     /// Made from another known set where nothing else is found.
     Made { of: &'static str, make: fn(&str, &ImageSet) -> Result<ImageSet, DataError> },
 }
@@ -298,11 +300,27 @@ pub(super) static KNOWN: &[KnownSet] = &[
         ),
         ..PLAIN
     },
+    KnownSet {
+        name: "megadepth",
+        about: "photographs of landmarks, in a folder of this name",
+        shape: (3, 128, 128),
+        forms: &[Form::Photographs],
+        subfolders: &["MegaDepth"],
+        hint: Some(
+            "photographs of landmarks are at https://www.cs.cornell.edu/projects/megadepth; the folder of one landmark is \
+             what is wanted",
+        ),
+        ..PLAIN
+    },
+    KnownSet {
+        name: "instagram",
+        about: "photographs that share a tag, in a folder of this name",
+        shape: (3, 128, 128),
+        forms: &[Form::Photographs],
+        hint: Some("the photographs of the publication are not to be had; any folder of photographs will do"),
+        ..PLAIN
+    },
 ];
-
-/// Sets of the publication whose files cannot be read yet, and what those are.
-pub(super) static WITHOUT_LOADER: &[(&str, &str)] =
-    &[("megadepth", "a folder of photographs"), ("instagram", "a folder of photographs")];
 
 #[cfg(test)]
 mod tests {
@@ -313,7 +331,8 @@ mod tests {
         for (i, set) in KNOWN.iter().enumerate() {
             let counted: usize = set.class_counts.iter().sum();
             assert!(set.class_counts.is_empty() || counted == set.images, "{}: {counted}", set.name);
-            assert!(set.images > 0 && !set.forms.is_empty(), "{}", set.name);
+            let any_number = matches!(set.forms, [Form::Photographs]);
+            assert!((set.images > 0) != any_number && !set.forms.is_empty(), "{}", set.name);
             assert!(KNOWN[..i].iter().all(|before| before.name != set.name), "{} comes twice", set.name);
         }
     }

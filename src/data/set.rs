@@ -23,6 +23,8 @@ pub struct ImageSet {
     pub classes: usize,
     /// The first so many images count in scores. All of them, except where a set has images that only train.
     pub scored: usize,
+    /// A name for each image, such as the path of its file, or `None` where they have numbers only.
+    pub names: Option<Vec<String>>,
 }
 
 impl ImageSet {
@@ -68,7 +70,7 @@ impl ImageSet {
             }
             None => (None, 0),
         };
-        Ok(ImageSet { name, channels, height, width, pixels, labels, classes, scored: images })
+        Ok(ImageSet { name, channels, height, width, pixels, labels, classes, scored: images, names: None })
     }
 
     /// Number of images.
@@ -156,8 +158,9 @@ impl ImageSet {
         for i in indices.clone() {
             pixels.extend_from_slice(self.image(i));
         }
-        let labels = self.labels.as_ref().map(|labels| indices.map(|i| labels[i]).collect());
-        ImageSet { name: self.name.clone(), pixels, labels, scored, ..*self }
+        let labels = self.labels.as_ref().map(|labels| indices.clone().map(|i| labels[i]).collect());
+        let names = self.names.as_ref().map(|names| indices.map(|i| names[i].clone()).collect());
+        ImageSet { name: self.name.clone(), pixels, labels, scored, names, ..*self }
     }
 }
 

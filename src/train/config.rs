@@ -2,6 +2,7 @@
 
 use super::start::Init;
 use crate::data::ImageSet;
+use crate::data::images::{Fit, UnknownFit};
 use crate::model::{Kind, Spec, UnknownModel};
 use crate::nn::{EncoderKind, UnknownEncoder};
 use crate::tape::Padding;
@@ -12,10 +13,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Name of a known data set.
+    /// Name of a known data set, or path of a folder of images.
     pub dataset: String,
     /// Use only this many images, evenly spread over the set; 0 for all.
     pub limit: usize,
+    /// Height and width in pixels that the images of a folder are brought to; 0 to take them as they are.
+    pub image_size: usize,
+    /// How: `crop`, `stretch` or `pad`.
+    pub fit: String,
     /// What is trained: `kmeans` or `gmm`.
     pub model: String,
     /// Number of prototypes, K.
@@ -63,9 +68,11 @@ pub struct Config {
 }
 
 /// Names of all keys.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 26] = [
     "dataset",
     "limit",
+    "image_size",
+    "fit",
     "model",
     "clusters",
     "init",
@@ -94,6 +101,9 @@ pub const KEYS: [&str; 24] = [
 /// the spline would take minutes to compute.
 const GRID_SIZES: std::ops::RangeInclusive<usize> = 2..=32;
 
+/// Height and width of images that are brought to a size.
+const IMAGE_SIZES: std::ops::RangeInclusive<usize> = 4..=1024;
+
 /// Least variance that is added in a mixture: the standard deviation of an eighth of a grey level of 256.
 const LEAST_VARIANCE: f64 = 2.5e-7;
 
@@ -102,6 +112,8 @@ impl Default for Config {
         Config {
             dataset: "mnist5k".into(),
             limit: 0,
+            image_size: 0,
+            fit: Fit::default().name().into(),
             model: Kind::Kmeans.name().into(),
             clusters: 10,
             init: Init::Sample.name().into(),
@@ -133,7 +145,7 @@ impl Default for Config {
 pub enum ConfigError {
     /// No preset of that name.
     #[error(
-        "unknown preset '{name}'{}; the presets are: {known} (or give the path of a .toml file)",
+        "unknown preset '{name}'{}; the presets are: {known} (or give the path of a .toml file, or of a folder of images)",
         did_you_mean(nearest)
     )]
     UnknownPreset {
@@ -178,6 +190,9 @@ pub enum ConfigError {
     /// A sequence of transformations that cannot be understood.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    /// A way to bring images to their size that does not exist.
+    #[error(transparent)]
+    Fit(#[from] UnknownFit),
     /// An encoder that does not exist.
     #[error(transparent)]
     Encoder(#[from] UnknownEncoder),
@@ -256,6 +271,12 @@ impl Config {
         self.model.parse::<Kind>()?;
         self.init.parse::<Init>()?;
         self.padding()?;
+        self.fit.parse::<Fit>()?;
+        if self.image_size > 0 && !IMAGE_SIZES.contains(&self.image_size) {
+            let (least, most) = (IMAGE_SIZES.start(), IMAGE_SIZES.end());
+            let problem = format!("images are brought to {least} to {most} pixels a side, or with 0 taken as they are");
+            return wrong("image_size", &self.image_size, &problem);
+        }
         if self.clusters == 0 {
             return wrong("clusters", &self.clusters, "at least one prototype is needed");
         }
@@ -426,6 +447,8 @@ mod tests {
             ("grid_size=1", "from 2 to 32 control points"),
             ("kernel_size=4", "an odd extent"),
             ("padding=mirror", "border and zeros"),
+            ("fit=squash", "crop, stretch or pad"),
+            ("image_size=2", "4 to 1024 pixels a side"),
             ("curriculum=[1,2]", "0 transformations after the identity"),
         ] {
             assert!(message(assignment).contains(expected), "{assignment}: {}", message(assignment));

@@ -39,6 +39,15 @@ impl Evaluation {
         Ok(Evaluation { loss, assignments, distances, sizes, scores })
     }
 
+    /// Mean distance of the images of each cluster to it; `None` for an empty one.
+    pub fn mean_distances(&self) -> Vec<Option<f64>> {
+        let mut sums = vec![0.0; self.sizes.len()];
+        for (&cluster, &distance) in self.assignments.iter().zip(&self.distances) {
+            sums[cluster as usize] += f64::from(distance);
+        }
+        sums.iter().zip(&self.sizes).map(|(sum, &size)| (size > 0).then(|| sum / size as f64)).collect()
+    }
+
     /// Largest cluster over the mean size: 1 is balanced.
     pub fn imbalance(&self) -> f64 {
         let mean = self.assignments.len() as f64 / self.sizes.len() as f64;
@@ -64,5 +73,8 @@ mod tests {
         assert_eq!(evaluate(&set).sizes, [2, 2], "sizes count all");
         set.scored = 0;
         assert_eq!(acc(&set), None);
+        let distances = vec![1.0, 4.0, 2.0, 5.0];
+        let evaluation = Evaluation::new(&set, vec![0, 2, 2, 0], distances.clone(), &distances, 3).expect("scores");
+        assert_eq!(evaluation.mean_distances(), [Some(3.0), None, Some(3.0)]);
     }
 }

@@ -5,8 +5,9 @@ use super::config::Config;
 use super::error::TrainError;
 use super::evaluation::Evaluation;
 use super::trainer::Epoch;
-use crate::data::ImageSet;
+use crate::data::{ImageSet, source};
 use crate::metrics::{Scores, score};
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -80,12 +81,12 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes the first free folder among `runs`/dataset/`mmdd`_`tag`, `mmdd`_`tag`_2, ... Runs that start at the same
+    /// Makes the first free folder among `runs`/name of the data set/`mmdd`_`tag`, `mmdd`_`tag`_2, ... Runs that start at the same
     /// time get different ones.
     pub fn free(runs: &Path, tag: &str, config: &Config) -> Result<PathBuf, TrainError> {
         let now = time::OffsetDateTime::now_utc();
         let day = format!("{:02}{:02}_{tag}", u8::from(now.month()), now.day());
-        let parent = runs.join(&config.dataset);
+        let parent = runs.join(source::name(&config.dataset));
         let failed = |path: &Path, source| TrainError::File { action: "create", path: path.to_path_buf(), source };
         std::fs::create_dir_all(&parent).map_err(|e| failed(&parent, e))?;
         let mut number = 1;
@@ -198,15 +199,16 @@ impl RunFolder {
             tabs(evaluation.sizes.iter().map(usize::to_string).collect())
         );
         self.write("cluster_counts.tsv", counts.as_bytes())?;
-        let mut labels = String::from(if set.labels.is_some() {
-            "image,cluster,distance,label\n"
-        } else {
-            "image,cluster,distance\n"
-        });
+        let mut labels = String::from("image,cluster,distance");
+        labels += if set.labels.is_some() { ",label" } else { "" };
+        labels += if set.names.is_some() { ",path\n" } else { "\n" };
         for (i, (cluster, distance)) in evaluation.assignments.iter().zip(&evaluation.distances).enumerate() {
             let _ = write!(labels, "{i},{cluster},{distance}");
             if let Some(truth) = &set.labels {
                 let _ = write!(labels, ",{}", truth[i]);
+            }
+            if let Some(names) = &set.names {
+                let _ = write!(labels, ",{}", quoted(&names[i]));
             }
             labels.push('\n');
         }
@@ -220,6 +222,15 @@ impl RunFolder {
             file.write_all(format!("{line}\n").as_bytes())
         };
         open().map_err(|source| TrainError::File { action: "write", path: path.clone(), source })
+    }
+}
+
+/// A field of a CSV file, in quotes where it needs them (RFC 4180).
+fn quoted(field: &str) -> Cow<'_, str> {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\"")).into()
+    } else {
+        field.into()
     }
 }
 
