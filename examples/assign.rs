@@ -1,6 +1,6 @@
 //! Assigns image files to the clusters of a run: `cargo run --release --example assign -- RUN IMAGE...`
 
-use proteus::data::file::load_file;
+use proteus::data::images::{FileReader, Fit};
 use proteus::device;
 use proteus::gpu;
 use proteus::report::configuration;
@@ -18,9 +18,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut assigner = Assigner::open(&run, &config, engine.as_mut())?;
 
     // Bytes [N,C,H,W], one image after the other.
+    let reader = FileReader::new(assigner.shape(), config.fit.parse::<Fit>()?);
     let mut pixels = Vec::new();
     for file in &files {
-        pixels.extend(load_file(file, assigner.shape())?);
+        pixels.extend(reader.read(file)?);
     }
     for (file, found) in files.iter().zip(assigner.assign(&pixels)?) {
         print!("{}: cluster {}, distance {}", file.display(), found.cluster, found.distance);

@@ -4,7 +4,7 @@ use super::data_folders;
 use super::failure::Failure;
 use super::found::{Found, find};
 use super::say;
-use crate::data::file::load_file;
+use crate::data::images::{FileReader, Fit};
 use crate::report::{configuration, contact_sheet};
 use crate::train::{Assigner, Assignment};
 use crate::{device, gpu};
@@ -29,11 +29,12 @@ const NAMED: usize = 10;
   proteus assign runs/mnist5k/1122_mnist5k mnist-test --data ~/sets --out test.csv --sheets sheets
 
 Columns: path (of data sets NAME:INDEX), cluster, distance, second (the second nearest cluster) and
-margin (how much farther it is). Files of another size than the run's images are resized.")]
+margin (how much farther it is). Files of another size than the run's images are brought to it as the
+images of the run were (its key fit).")]
 pub struct Args {
     /// Run folder
     run: PathBuf,
-    /// Image files (PNG, JPEG, GIF), folders of them, or names of known data sets
+    /// Image files, folders of them, or names of known data sets
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
     /// File to write, which must be new
@@ -74,7 +75,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut table = Table::new(&args.out, config.clusters, args.sheets.is_some(), assigner.shape())?;
     let bar = bar(args.quiet, total);
     let start = Instant::now();
-    let unread = assign(assigner, &found, &mut table, &bar)?;
+    let reader = FileReader::new(assigner.shape(), config.fit.parse::<Fit>().unwrap_or_default());
+    let unread = assign(assigner, &reader, &found, &mut table, &bar)?;
     bar.finish_and_clear();
     let sizes = table.finish(args.sheets.as_deref())?;
 
@@ -102,17 +104,18 @@ pub fn run(args: Args) -> Result<(), Failure> {
 /// Assigns everything that was found; returns what could not be read.
 fn assign(
     mut assigner: Assigner,
+    reader: &FileReader,
     found: &[Found],
     table: &mut Table,
     bar: &ProgressBar,
 ) -> Result<Vec<String>, Failure> {
     let mut unread = Vec::new();
-    let (shape, many) = (assigner.shape(), BATCHES * assigner.batch());
+    let many = BATCHES * assigner.batch();
     for found in found {
         match found {
             Found::Files(files) => {
                 for files in files.chunks(many) {
-                    let loaded: Vec<_> = files.par_iter().map(|file| load_file(file, shape)).collect();
+                    let loaded: Vec<_> = files.par_iter().map(|file| reader.read(file)).collect();
                     let (mut names, mut pixels) = (Vec::new(), Vec::new());
                     for (file, loaded) in files.iter().zip(loaded) {
                         match loaded {

@@ -1,7 +1,7 @@
 //! New images that a user names: files, folders, known data sets.
 
 use super::failure::Failure;
-use crate::data::file::{ENDINGS, is_image};
+use crate::data::images::{READ, is_image};
 use crate::data::{ImageSet, catalog};
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ pub fn find(path: &Path, folders: &[PathBuf]) -> Result<Found, Failure> {
         let mut files = Vec::new();
         walk(path, &mut files)?;
         if files.is_empty() {
-            let endings = ENDINGS.join(", ");
+            let endings = READ.join(", ");
             return Err(Failure::User(format!("{} has no image files ({endings}) in it", path.display())));
         }
         return Ok(Found::Files(files));

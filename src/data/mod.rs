@@ -4,7 +4,6 @@ mod affnist;
 pub mod catalog;
 mod cifar;
 pub mod error;
-pub mod file;
 mod frgc;
 mod hdf5;
 mod hdf5_chunks;

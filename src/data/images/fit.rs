@@ -81,6 +81,11 @@ pub(super) fn square(picture: &Picture, size: usize, fit: Fit) -> Result<Picture
     Ok(square)
 }
 
+/// `picture` with both sides brought to a size.
+pub(super) fn stretched(picture: &Picture, width: usize, height: usize) -> Result<Picture, Problem> {
+    scale(picture, width, height, Fit::Stretch)
+}
+
 fn scale(picture: &Picture, width: usize, height: usize, fit: Fit) -> Result<Picture, Problem> {
     let kind = if picture.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
     let failed = |e: &dyn fmt::Display| Problem::Damaged(format!("it cannot be scaled ({e})"));

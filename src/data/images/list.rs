@@ -9,8 +9,18 @@ use super::order::natural;
 use super::{FolderProblem, Skipped};
 use crate::data::error::DataError;
 
-/// Endings of files that are read. What is in them decides how.
-const READ: [&str; 11] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "dib"];
+/// Endings of files that are read, in lower case. What is in them decides how.
+pub const READ: [&str; 11] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "dib"];
+
+/// Whether the name of a file says that it is an image that is read.
+pub fn is_image(path: &Path) -> bool {
+    READ.contains(&ending(path).as_str())
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
 /// Endings of pictures that are not read, which is said; other files are passed over in silence.
 const NOT_READ: [&str; 14] =
     ["heic", "heif", "avif", "jxl", "jp2", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "psd"];
@@ -184,7 +194,7 @@ impl Walk {
                 }
                 continue;
             }
-            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+            let ending = ending(&path);
             if !about.is_file() {
             } else if READ.contains(&ending.as_str()) {
                 let written = about.modified().map_or(0, |time| match time.duration_since(UNIX_EPOCH) {

@@ -156,7 +156,7 @@ fn decode_all(listing: &Listing, options: &Options, progress: &(dyn Fn(usize) + 
 }
 
 /// Reads a picture and brings it to its size.
-fn picture(path: &Path, options: &Options, budget: &Budget) -> Result<Picture, Problem> {
+pub(super) fn picture(path: &Path, options: &Options, budget: &Budget) -> Result<Picture, Problem> {
     let bytes = read(path)?;
     let mut begun = Begun::new(&bytes)?;
     let orientation = begun.orientation();

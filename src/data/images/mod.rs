@@ -7,12 +7,14 @@ mod fit;
 mod list;
 mod load;
 mod order;
+mod single;
 mod whole;
 
 pub use cache::folder as cache_folder;
 pub use fit::{Fit, UnknownFit};
-pub use list::Listing;
+pub use list::{Listing, READ, is_image};
 pub use load::{Loaded, load};
+pub use single::{FileError, FileReader};
 
 use std::fmt;
 use std::path::PathBuf;
