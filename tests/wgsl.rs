@@ -212,10 +212,10 @@ fn faults_are_found() {
     check(&text, dispatch).expect("unchanged it is right");
 
     for (from, to) in [
-        ("y[i] = (x[i]", "y[i] = (x[i"),                                        // syntax
-        ("y[i] = (x[i] - mean[c])", "y[i] = (i - mean[c])"),                    // types
+        ("value = (x[i]", "value = (x[i"),                                      // syntax
+        ("value = (x[i] - mean[c])", "value = (i - mean[c])"),                  // types
         ("var<storage, read> mean", "var<storage, read_write> mean"),           // access
-        ("@binding(6)", "@binding(7)"),                                         // numbering
+        ("@binding(7)", "@binding(8)"),                                         // numbering
         ("channels: u32,\n    pixels: u32", "pixels: u32,\n    channels: u32"), // order of the parameters
         ("eps: f32", "eps: u32"),                                               // type of a parameter
         ("beta: array<f32>", "beta: array<u32>"),                               // type of a tensor
