@@ -3,6 +3,7 @@
 use super::data_folders;
 use super::failure::Failure;
 use super::found::{Found, find};
+use super::images::name_some;
 use super::say;
 use crate::data::images::{FileReader, Fit};
 use crate::report::{configuration, contact_sheet};
@@ -19,8 +20,6 @@ use std::time::Instant;
 const BATCHES: usize = 4;
 /// Images of a contact sheet.
 const SHEET: usize = 100;
-/// Files that cannot be read which are named.
-const NAMED: usize = 10;
 
 /// Assign new images to the clusters of a run
 #[derive(clap::Args)]
@@ -82,10 +81,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 
     if !unread.is_empty() {
         eprintln!("warning: {} files could not be read and are left out:", unread.len());
-        unread.iter().take(NAMED).for_each(|problem| eprintln!("  {problem}"));
-        if unread.len() > NAMED {
-            eprintln!("  and {} more", unread.len() - NAMED);
-        }
+        name_some(&unread);
     }
     let (images, seconds) = (sizes.iter().sum::<usize>(), start.elapsed().as_secs_f64());
     let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();

@@ -88,9 +88,14 @@ fn warn(skipped: &[Skipped]) {
     }
     let (s, verb) = if skipped.len() == 1 { ("", "is") } else { ("s", "are") };
     eprintln!("warning: {} file{s} {verb} passed over:", skipped.len());
-    skipped.iter().take(NAMED).for_each(|file| eprintln!("  {file}"));
-    if skipped.len() > NAMED {
-        eprintln!("  and {} more", skipped.len() - NAMED);
+    name_some(skipped);
+}
+
+/// Names the first files of a warning and counts the others.
+pub fn name_some(files: &[impl std::fmt::Display]) {
+    files.iter().take(NAMED).for_each(|file| eprintln!("  {file}"));
+    if files.len() > NAMED {
+        eprintln!("  and {} more", files.len() - NAMED);
     }
 }
 
