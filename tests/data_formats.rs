@@ -2,6 +2,9 @@
 //!
 //! The fixtures are made by `scripts/make_data_fixtures.py`.
 
+mod damage;
+
+use damage::Change;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs;
@@ -285,18 +288,7 @@ const WHOLE: [(&str, &str); 12] = [
     ("orl-faces", "orl-faces-labels.npy"),
 ];
 
-/// One change to a file: bytes at a place (a share of the length, near the start more often), or its end.
-#[derive(Debug, Clone)]
-enum Change {
-    Put(f64, Vec<u8>),
-    Flip(f64, u8),
-    Cut(f64),
-}
-
-fn place() -> impl Strategy<Value = f64> {
-    prop_oneof![0.0..1.0, 0.0..0.05, (0.0..1.0_f64).prop_map(|x| x * x * x)]
-}
-
+/// What damages these files.
 fn change() -> impl Strategy<Value = Change> {
     let number = prop_oneof![
         any::<[u8; 2]>().prop_map(Vec::from),
@@ -306,11 +298,7 @@ fn change() -> impl Strategy<Value = Change> {
             .prop_map(|n| n.to_le_bytes().to_vec()),
         (0..4096_u64).prop_map(|n| n.to_le_bytes().to_vec()),
     ];
-    prop_oneof![
-        4 => (place(), number).prop_map(|(at, bytes)| Change::Put(at, bytes)),
-        4 => (place(), 1..=255_u8).prop_map(|(at, bits)| Change::Flip(at, bits)),
-        1 => (0.0..1.0).prop_map(Change::Cut),
-    ]
+    damage::change(number)
 }
 
 proptest! {
@@ -323,24 +311,7 @@ proptest! {
     fn damage_is_met_with_an_error(which in 0..DAMAGED.len(), changes in prop::collection::vec(change(), 1..4)) {
         let (from, to, name) = DAMAGED[which];
         let mut bytes = fs::read(fixtures().join(from)).expect("a fixture");
-        for change in changes {
-            let len = bytes.len();
-            let at = |share: f64| (share * len as f64) as usize;
-            match change {
-                Change::Put(share, new) => {
-                    let at = at(share);
-                    for (old, new) in bytes[at.min(len)..].iter_mut().zip(new) {
-                        *old = new;
-                    }
-                }
-                Change::Flip(share, bits) => {
-                    if let Some(byte) = bytes.get_mut(at(share)) {
-                        *byte ^= bits;
-                    }
-                }
-                Change::Cut(share) => bytes.truncate(at(share)),
-            }
-        }
+        damage::apply(changes, &mut bytes);
         let dir = tempfile::tempdir().expect("a temporary folder");
         for (_, file) in WHOLE.iter().filter(|(set, file)| *set == name && *file != to) {
             fs::copy(fixtures().join(file), dir.path().join(file)).expect("copy");

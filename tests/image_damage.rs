@@ -1,5 +1,8 @@
 //! Damaged image files: no panic reaches the user, no memory beyond what a photograph takes, and the file is named.
 
+mod damage;
+
+use damage::Change;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::path::Path;
@@ -61,27 +64,15 @@ const FILES: [&str; 16] = [
     "rgb.tif",
 ];
 
-/// One change to a file: bytes at a place (a share of the length, near the start more often), or its end.
-#[derive(Debug, Clone)]
-enum Change {
-    Put(f64, Vec<u8>),
-    Flip(f64, u8),
-    Cut(f64),
-}
-
+/// What damages these files.
 fn change() -> impl Strategy<Value = Change> {
-    let place = || prop_oneof![0.0..1.0, 0.0..0.05, (0.0..1.0_f64).prop_map(|x| x * x * x)];
     let numbers = prop::sample::select(vec![0_u32, 1, 8, 0x7fff, 0xffff, 1 << 20, i32::MAX as u32, u32::MAX]);
     let number = prop_oneof![
         any::<[u8; 2]>().prop_map(Vec::from),
         numbers.clone().prop_map(|n| n.to_le_bytes().to_vec()),
         numbers.prop_map(|n| n.to_be_bytes().to_vec()),
     ];
-    prop_oneof![
-        4 => (place(), number).prop_map(|(at, bytes)| Change::Put(at, bytes)),
-        4 => (place(), 1..=255_u8).prop_map(|(at, bits)| Change::Flip(at, bits)),
-        1 => (0.0..1.0).prop_map(Change::Cut),
-    ]
+    damage::change(number)
 }
 
 /// Bytes that a decoded photograph may always take, in the form of a decoder that keeps 16 bits of what becomes 8.
@@ -98,24 +89,7 @@ proptest! {
         let name = FILES[which];
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images");
         let mut bytes = fs::read(fixtures.join(name)).expect("a fixture");
-        for change in changes {
-            let len = bytes.len();
-            let at = |share: f64| (share * len as f64) as usize;
-            match change {
-                Change::Put(share, new) => {
-                    let at = at(share);
-                    for (old, new) in bytes[at.min(len)..].iter_mut().zip(new) {
-                        *old = new;
-                    }
-                }
-                Change::Flip(share, bits) => {
-                    if let Some(byte) = bytes.get_mut(at(share)) {
-                        *byte ^= bits;
-                    }
-                }
-                Change::Cut(share) => bytes.truncate(at(share)),
-            }
-        }
+        damage::apply(changes, &mut bytes);
         let dir = tempfile::tempdir().expect("a temporary folder");
         fs::write(dir.path().join(name), &bytes).expect("write");
         fs::write(dir.path().join("whole.png"), fs::read(fixtures.join("rgb.png")).expect("a fixture")).expect("write");
