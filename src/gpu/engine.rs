@@ -8,7 +8,7 @@ use super::GpuError;
 use super::adapter::{self, AdapterSummary, Selection};
 use super::buffers::{Arenas, Pool, STORAGE, bytes_of, download, upload};
 use super::device::Gpu;
-use super::lower::{Binding, Lowered, lower};
+use super::lower::{Binding, Choice, Lowered, Variants, lower, variant_of};
 use super::options::Options;
 use super::pipeline::{Key, Pipelines};
 use super::profile;
@@ -107,8 +107,20 @@ impl GpuEngine {
         self.gpu.device.destroy();
     }
 
+    /// A kernel that was replaced runs whatever else was chosen.
+    fn variants(&self) -> Variants {
+        let replaced = self.options.kernels.iter().map(|(name, _)| {
+            let (operation, variant) = variant_of(name);
+            Choice::new(operation, variant)
+        });
+        let chosen = self.options.variants.iter().cloned();
+        Variants::of_class(self.adapter.software).over(replaced.chain(chosen))
+    }
+
     fn load_all(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
-        let lowered: Vec<Lowered> = programs.iter().map(|p| lower(p, self.options.fuse)).collect::<Result<_, _>>()?;
+        let variants = self.variants();
+        let lowered: Vec<Lowered> =
+            programs.iter().map(|p| lower(p, self.options.fuse, &variants)).collect::<Result<_, _>>()?;
         let keys = lowered.iter().flat_map(|plan| &plan.dispatches).map(Key::new);
         self.pipelines.compile(&self.gpu, keys)?;
         let placed = self.place(&lowered)?;

@@ -18,7 +18,7 @@ pub mod wgsl;
 pub use adapter::{AdapterError, AdapterSummary, Selection, adapters};
 pub use check::check_kernel;
 pub use engine::GpuEngine;
-pub use lower::{Access, Binding, Dispatch, Lowered, Param, lower};
+pub use lower::{Access, Binding, Choice, Dispatch, Lowered, PLAIN, Param, VARIANTS, Variants, lower, variant_of};
 pub use options::Options;
 
 /// Failures on the way to a working engine.

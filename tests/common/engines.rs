@@ -60,9 +60,26 @@ pub const GPU: &[Candidate] = &[
     Candidate {
         name: "gpu, unchecked",
         arithmetic: "unchecked",
-        make: || gpu(gpu::Options { checked: false, ..Default::default() }),
+        make: || gpu(gpu::Options { checked: false, variants: variants(gpu::PLAIN), ..Default::default() }),
+    },
+    Candidate {
+        name: "gpu, tiled, checked, WebGPU's default limits",
+        arithmetic: "tiled",
+        make: || {
+            gpu(gpu::Options {
+                checked: true,
+                baseline_limits: true,
+                variants: variants("tiled"),
+                ..Default::default()
+            })
+        },
     },
 ];
+
+/// One variant wherever there are several.
+fn variants(name: &str) -> Vec<gpu::Choice> {
+    gpu::VARIANTS.iter().map(|(operation, ..)| gpu::Choice::new(operation, name)).collect()
+}
 
 fn gpu(options: gpu::Options) -> Result<Box<dyn Engine>, String> {
     adapter::open(options).map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())
