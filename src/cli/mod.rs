@@ -22,6 +22,7 @@ mod session;
 mod subject;
 mod table;
 mod train;
+mod tune;
 mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -47,6 +48,7 @@ enum Command {
     Data(data::Args),
     Bench(bench::Args),
     Profile(profile::Args),
+    Tune(tune::Args),
     Devices(devices::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Tune(args) => tune::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Man(args) => completions::man(args, Cli::command()),

@@ -12,6 +12,7 @@ use super::lower::{Binding, Choice, Lowered, Variants, lower, variant_of};
 use super::options::Options;
 use super::pipeline::{Key, Pipelines};
 use super::profile;
+use super::tuned::Tuned;
 use crate::tape::memory::{ACTIVATIONS, Lifetime, assign};
 use crate::tape::{Arena, Engine, EngineError, Launch, Operand, Place, PlanId, Program, Store, Work};
 
@@ -62,6 +63,7 @@ pub struct GpuEngine {
     gpu: Gpu,
     adapter: AdapterSummary,
     options: Options,
+    tuned: Vec<Choice>,
     pipelines: Pipelines,
     arenas: Arenas,
     pool: Pool,
@@ -75,12 +77,17 @@ impl GpuEngine {
     pub fn new(selection: &str, options: Options) -> Result<Self, GpuError> {
         let selection: Selection = selection.parse()?;
         let (wgpu_adapter, adapter) = adapter::select(&selection)?;
+        let tuned = match &options.tuned {
+            Some(folder) => Tuned::read(folder, &adapter)?.choice,
+            None => Vec::new(),
+        };
         let gpu = Gpu::open(&wgpu_adapter, &adapter, &options)?;
         let pipelines = Pipelines::new(options.checked, options.kernels.clone(), options.dump_wgsl.clone());
         Ok(GpuEngine {
             gpu,
             adapter,
             options,
+            tuned,
             pipelines,
             arenas: Arenas::default(),
             pool: Pool::default(),
@@ -93,6 +100,11 @@ impl GpuEngine {
     /// What is known of the adapter in use.
     pub fn adapter(&self) -> &AdapterSummary {
         &self.adapter
+    }
+
+    /// Whether a table of tuned kernels is in use.
+    pub fn is_tuned(&self) -> bool {
+        !self.tuned.is_empty()
     }
 
     /// Waits until all work submitted so far is done.
@@ -113,7 +125,7 @@ impl GpuEngine {
             let (operation, variant) = variant_of(name);
             Choice::new(operation, variant)
         });
-        let chosen = self.options.variants.iter().cloned();
+        let chosen = self.options.variants.iter().chain(&self.tuned).cloned();
         Variants::of_class(self.adapter.software).over(replaced.chain(chosen))
     }
 

@@ -22,6 +22,8 @@ pub struct Options {
     pub kernels: Vec<(String, PathBuf)>,
     /// Variants of kernels to use instead of those that devices of this class start with; the first that fits holds.
     pub variants: Vec<Choice>,
+    /// Folder of the tables that [`super::Tuned`] reads, used where `variants` has nothing.
+    pub tuned: Option<PathBuf>,
     /// Bytes of device memory to stay below.
     pub memory_limit: Option<usize>,
     /// How long to wait for the device before giving up.
@@ -38,6 +40,7 @@ impl Default for Options {
             dump_wgsl: None,
             kernels: Vec::new(),
             variants: Vec::new(),
+            tuned: None,
             memory_limit: None,
             timeout: Duration::from_secs(300),
         }

@@ -60,7 +60,9 @@ pub const GPU: &[Candidate] = &[
     Candidate {
         name: "gpu, unchecked",
         arithmetic: "unchecked",
-        make: || gpu(gpu::Options { checked: false, variants: variants(gpu::PLAIN), ..Default::default() }),
+        make: || {
+            gpu(gpu::Options { checked: false, variants: gpu::Choice::everywhere(gpu::PLAIN), ..Default::default() })
+        },
     },
     Candidate {
         name: "gpu, tiled, checked, WebGPU's default limits",
@@ -69,17 +71,12 @@ pub const GPU: &[Candidate] = &[
             gpu(gpu::Options {
                 checked: true,
                 baseline_limits: true,
-                variants: variants("tiled"),
+                variants: gpu::Choice::everywhere("tiled"),
                 ..Default::default()
             })
         },
     },
 ];
-
-/// One variant wherever there are several.
-fn variants(name: &str) -> Vec<gpu::Choice> {
-    gpu::VARIANTS.iter().map(|(operation, ..)| gpu::Choice::new(operation, name)).collect()
-}
 
 fn gpu(options: gpu::Options) -> Result<Box<dyn Engine>, String> {
     adapter::open(options).map(|engine| Box::new(engine) as _).map_err(|e| e.to_string())

@@ -6,7 +6,7 @@ use super::{Lowered, folded};
 use crate::tape::{Call, Op};
 
 /// Values of one channel that one workgroup takes; more are split.
-const CHANNEL_CHUNK: usize = 4096;
+const CHANNEL_CHUNK: usize = 8192;
 
 /// Sums over the values of a channel, in parts where a channel is large.
 pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue) {

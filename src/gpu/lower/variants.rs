@@ -15,13 +15,14 @@ pub const VARIANTS: &[(&str, &str, &str)] = &[
 /// Name of the variant that every operation has.
 pub const PLAIN: &str = "plain";
 
-/// What devices start with: a variant for an operation, on real GPUs and on software drivers. Those for GPUs are reasoned
-/// from what they move through which memory, see docs/performance.md; `proteus tune` measures.
+/// What devices start with: a variant for an operation, on real GPUs and on software drivers. The column for GPUs is
+/// reasoned from what a kernel moves through which memory, see docs/performance.md, that for software drivers is measured on
+/// Mesa's; `proteus tune` measures on the device at hand.
 const TABLE: &[(&str, &str, &str)] = &[
     // operation            real GPU  software
     ("conv2d", "tiled", "plain"),
     ("conv2d_grad_input", "tiled", "plain"),
-    ("conv2d_grad_weight", "tiled", "plain"),
+    ("conv2d_grad_weight", "tiled", "tiled"),
     ("linear", "tiled", "plain"),
 ];
 
@@ -42,6 +43,14 @@ impl Choice {
     /// A choice for all sizes.
     pub fn new(operation: &str, variant: &str) -> Self {
         Choice { operation: operation.into(), shapes: None, variant: variant.into() }
+    }
+
+    /// One variant for all operations that have it.
+    pub fn everywhere(variant: &str) -> Vec<Self> {
+        let mut choices: Vec<Self> =
+            VARIANTS.iter().map(|(operation, ..)| Choice::new(operation, variant)).filter(Choice::is_known).collect();
+        choices.dedup();
+        choices
     }
 
     /// Reads `operation=variant`.
@@ -85,8 +94,7 @@ impl Variants {
 
     /// One variant for all operations that have it.
     pub fn all(variant: &str) -> Self {
-        let with = VARIANTS.iter().filter(|(_, name, _)| *name == variant);
-        Variants(with.map(|(operation, ..)| Choice::new(operation, variant)).collect())
+        Variants(Choice::everywhere(variant))
     }
 
     /// These choices, and where none fits what was there before.

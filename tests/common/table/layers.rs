@@ -252,7 +252,9 @@ fn training(b: &mut Builder, shape: [usize; 4], draw: impl FnMut(&mut Rng) -> f3
 }
 
 fn norms(all: &mut Vec<Case>) {
-    for shape in [[3, 1, 7, 7], [5, 16, 7, 7], [1, 3, 28, 28], [3, 17, 13, 5], [2, 33, 4, 4], [16, 5, 14, 14]] {
+    // The last has more values of a channel than a workgroup takes.
+    let shapes = [[3, 1, 7, 7], [5, 16, 7, 7], [1, 3, 28, 28], [3, 17, 13, 5], [2, 33, 4, 4], [11, 2, 28, 28]];
+    for shape in shapes {
         all.push(Case::new(format!("batch_norm in training {shape:?}"), move |b| {
             training(b, shape, |rng| 2.0 * rng.normal() + 0.5);
         }));
