@@ -39,7 +39,9 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
     let [batch, ci, h, wd] = x.shape.tail();
     let [_, co, oh, ow] = y.shape.tail();
     let [_, channels, rows, columns] = output.shape.tail();
-    let row_blocks = columns.div_ceil(4);
+    // The four pixels of a block are as far apart as they are in the side with more of them.
+    let apart = if forward { 1 } else { spec.stride };
+    let row_blocks = apart * columns.div_ceil(4 * apart);
     let blocks = batch * rows * row_blocks;
     let launch = bind(Launch::new(call.op.name())).window(kh, kw, spec);
     let launch = launch.param("blocks", blocks).param("row_blocks", row_blocks);
