@@ -204,7 +204,7 @@ impl Bands {
         let x_columns = (width - 1) * spec.stride + 3;
         let x_rows = |rows: usize| (rows - 1) * spec.stride + 3;
         // Elements in workgroup memory: of x, with a slack for the last window, and vec4s of dy.
-        let x_plane = |rows: usize| x_rows(rows) * x_columns | 1;
+        let x_plane = |rows: usize| (x_rows(rows) * x_columns) | 1;
         let x_len = |rows: usize| in_tile * x_plane(rows) + 4;
         let dy_len = |rows: usize| (rows * width * quads).max(in_tile * quads);
         let fits = |rows: usize, parts: usize| {
