@@ -36,7 +36,7 @@ pub struct Gallery {
     pub bands: Vec<Band>,
     /// Names of the transformations that take part, in order.
     pub names: Vec<&'static str>,
-    /// The prototype and what it is after each transformation, [n,C,H,W] each; empty if that was not looked at.
+    /// The prototype and what it is after each transformation, `[n,C,H,W]` each; empty if that was not looked at.
     steps: Vec<Vec<f32>>,
     /// Which of the n an image is.
     places: HashMap<usize, usize>,
@@ -78,7 +78,7 @@ impl Gallery {
         Ok(gallery)
     }
 
-    /// The prototype on its way to image `i`: as it is, and after each transformation, [C,H,W] each. Empty without steps.
+    /// The prototype on its way to image `i`: as it is, and after each transformation, `[C,H,W]` each. Empty without steps.
     pub fn steps(&self, i: usize) -> Vec<&[f32]> {
         let Some(&place) = self.places.get(&i) else { return Vec::new() };
         self.steps.iter().map(|step| &step[place * self.item..][..self.item]).collect()

@@ -121,7 +121,7 @@ fn kind(state: &BTreeMap<String, Tensor>) -> Option<Kind> {
     has("prototypes").then_some(Kind::Kmeans)
 }
 
-/// The tensor that holds one image for each cluster, [K,C,H,W].
+/// The tensor that holds one image for each cluster, `[K,C,H,W]`.
 fn prototypes(kind: Kind) -> &'static str {
     match kind {
         Kind::Kmeans => "prototypes",

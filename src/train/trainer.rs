@@ -49,11 +49,11 @@ pub struct Epoch {
 /// What clusters are, apart from how they are transformed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clusters {
-    /// Prototypes, or means of a mixture [K,C,H,W].
+    /// Prototypes, or means of a mixture `[K,C,H,W]`.
     pub prototypes: Vec<f32>,
-    /// Variances of a mixture [K,C,H,W], with the least variance that is added to them.
+    /// Variances of a mixture `[K,C,H,W]`, with the least variance that is added to them.
     pub variances: Option<Vec<f32>>,
-    /// Mixing weights of a mixture [K]; their sum is 1.
+    /// Mixing weights of a mixture `[K]`; their sum is 1.
     pub mixing: Option<Vec<f32>>,
 }
 
@@ -200,7 +200,7 @@ impl<'a> Trainer<'a> {
         self.peak
     }
 
-    /// The prototypes [K,C,H,W].
+    /// The prototypes `[K,C,H,W]`.
     pub fn prototypes(&mut self) -> Result<Vec<f32>, TrainError> {
         Ok(self.engine.read_f32(&self.store[self.model.prototypes()])?)
     }
@@ -344,14 +344,14 @@ impl<'a> Trainer<'a> {
         Err(TrainError::Diverged { loss, step, epoch, lr, place })
     }
 
-    /// Prototype `chosen[i]` transformed for image `images[i]`, for all i: [n,C,H,W].
+    /// Prototype `chosen[i]` transformed for image `images[i]`, for all i: `[n,C,H,W]`.
     pub fn align(&mut self, images: &[u32], chosen: &[u32]) -> Result<Vec<f32>, TrainError> {
         let mut steps = self.chain(images, chosen)?;
         // The first of the steps is the prototype itself.
         Ok(steps.pop().unwrap_or_default())
     }
 
-    /// Prototype `chosen[i]` for image `images[i]`, for all i, [n,C,H,W]: as it is, and after each active transformation.
+    /// Prototype `chosen[i]` for image `images[i]`, for all i, `[n,C,H,W]`: as it is, and after each active transformation.
     pub fn chain(&mut self, images: &[u32], chosen: &[u32]) -> Result<Vec<Vec<f32>>, TrainError> {
         let item = self.set.image_bytes();
         let prototypes = self.prototypes()?;
