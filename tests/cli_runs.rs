@@ -137,25 +137,31 @@ fn kill_and_resume() {
     fails(&args, here, 2, &["state.safetensors", "begin a new one"]);
 }
 
-/// Ctrl-C says how to go on, and that works.
+/// Ctrl-C and SIGTERM say how to go on, and that works. `timeout` sends its signal twice.
 #[cfg(unix)]
 #[test]
-fn ctrl_c_and_resume() {
+fn stopped_by_signals_and_resumed() {
     let home = tempfile::tempdir().expect("a folder");
     let here = home.path();
     let settings = ["epochs=12", "sequence=identity affine", "curriculum=[1]"];
     succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
-    let mut child = command(&train(&settings, &["--out", "run"]), here).spawn().expect("the program starts");
-    wait_for(&here.join("run/model.safetensors"), &mut child);
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(killed.success());
-    let output = child.wait_with_output().expect("it ends");
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{message}");
-    let line = message.lines().find_map(|l| l.split_once("To go on: proteus ")).expect("how to go on").1;
-    succeeds(&line.split(' ').collect::<Vec<_>>(), here);
-    assert_eq!(result(&here.join("run")), result(&here.join("whole")));
-    assert_eq!(json(&here.join("run/run.json"))["resumed"], 1);
+    for (run, signals) in [("interrupted", &["-INT"][..]), ("terminated", &["-TERM", "-TERM"])] {
+        let mut child = command(&train(&settings, &["--out", run]), here).spawn().expect("the program starts");
+        wait_for(&here.join(run).join("model.safetensors"), &mut child);
+        for signal in signals {
+            let killed = Command::new("kill").args([signal, child.id().to_string().as_str()]).status().expect("kill");
+            assert!(killed.success());
+        }
+        let output = child.wait_with_output().expect("it ends");
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{run}: {message}");
+        assert!(message.contains("stopped on request"), "{run}: {message}");
+        succeeds(&["eval", run, "--device", "cpu", "--json"], here);
+        let line = message.lines().find_map(|l| l.split_once("To go on: proteus ")).expect("how to go on").1;
+        succeeds(&line.split(' ').collect::<Vec<_>>(), here);
+        assert_eq!(result(&here.join(run)), result(&here.join("whole")), "{run}");
+        assert_eq!(json(&here.join(run).join("run.json"))["resumed"], 1, "{run}");
+    }
 }
 
 #[test]
