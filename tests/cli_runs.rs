@@ -93,8 +93,8 @@ fn kill_and_resume() {
     succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
     let run = here.join("run");
     let mut child = command(&train(&settings, &["--out", "run", "--quiet"]), here).spawn().expect("the program starts");
-    // From then on the folder knows the name of its preset.
-    wait_for(&run.join("run.json"), &mut child);
+    // From then on the folder is a run's.
+    wait_for(&run.join("config.toml"), &mut child);
     let mut kills = 0;
     let mut wait = 1;
     loop {
@@ -135,6 +135,35 @@ fn kill_and_resume() {
     fs::write(run.join("state.safetensors"), &state[..state.len() / 3]).expect("written");
     let args = ["train", "--resume", "run", "--device", "cpu", "--set", "epochs=208"];
     fails(&args, here, 2, &["state.safetensors", "begin a new one"]);
+}
+
+/// Killed as it began, a run has not begun yet or knows the name of its preset.
+#[test]
+fn killed_as_it_began() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    let run = here.join("run");
+    let args = train(&["epochs=1", "sequence=identity", "curriculum=[]"], &["--out", "run", "--quiet"]);
+    // It ends where it would write the configuration.
+    fs::create_dir_all(run.join("config.toml.part")).expect("a folder");
+    fails(&args, here, 2, &["config.toml"]);
+    assert_eq!(json(&run.join("run.json"))["preset"], "mnist5k");
+    fails(&["train", "--resume", "run"], here, 2, &["run is no run folder"]);
+    fs::remove_dir(run.join("config.toml.part")).expect("removed");
+    succeeds(&args, here);
+    // Nothing but what is written first.
+    let files = fs::read_dir(&run).expect("a folder").map(|file| file.expect("a file").path());
+    let kept = |path: &Path| path.ends_with("config.toml") || path.ends_with("run.json");
+    for path in files.filter(|path| !kept(path)) {
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect("removed");
+    }
+    let mut about = json(&run.join("run.json"));
+    about["final"].take();
+    fs::write(run.join("run.json"), about.to_string()).expect("written");
+    succeeds(&["train", "--resume", "run", "--device", "cpu", "--quiet"], here);
+    let about = json(&run.join("run.json"));
+    assert_eq!((&about["preset"], about["final"].is_object()), (&"mnist5k".into(), true));
+    fails(&args, here, 2, &["already holds files"]);
 }
 
 /// Ctrl-C and SIGTERM say how to go on, and that works. `timeout` sends its signal twice.

@@ -122,7 +122,7 @@ fn one(
             }
         }
         Err(TrainError::NoRun { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Work::New(RunFolder::create(&path, &config, set)?)
+            Work::New(RunFolder::claim(&path)?)
         }
         Err(other) => return Err(other.into()),
     };

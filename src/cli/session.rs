@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A run to train.
 pub enum Work {
-    /// From the beginning.
+    /// From the beginning, in a folder in which nothing has been written.
     New(RunFolder),
     /// From where it was left.
     Old(Box<Resumption>),
@@ -86,6 +86,10 @@ impl<'a> Session<'a> {
         let folder = work.folder().clone();
         let about = self.about(config, tag, &path, None);
         folder.write("run.json", format!("{about:#}\n").as_bytes())?;
+        if let Work::New(folder) = &work {
+            // Only now: a run that can go on knows the name of its preset.
+            folder.start(config, set)?;
+        }
 
         let display = Display::new(self.args.quiet, set.len(), config, sequence, self.stop.clone());
         if self.engine.kind() == "gpu" && self.chosen.contains(", software") {

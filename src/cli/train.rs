@@ -130,7 +130,7 @@ fn single(args: &Args, config: &Config, tag: &str) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => RunFolder::free(Path::new("runs"), tag, config)?,
     };
-    let folder = RunFolder::create(&path, config, &set)?;
+    let folder = RunFolder::claim(&path)?;
     session.train(config, &set, tag, Work::New(folder))
 }
 
