@@ -54,12 +54,11 @@ fn cpu() -> CpuEngine {
     CpuEngine::new(Some(2)).expect("an engine")
 }
 
-/// What a run left: its files but for times, tensors by name.
+/// What a run left: its files but for times, and the tensors of its state by name.
 fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for name in
-        ["config.toml", "val_metrics.tsv", "val_scores.tsv", "final_scores.tsv", "cluster_counts.tsv", "labels.csv"]
-    {
+    let tables = ["val_metrics.tsv", "val_scores.tsv", "final_scores.tsv", "cluster_counts.tsv", "labels.csv"];
+    for name in [&tables[..], &["config.toml", "model.safetensors"]].concat() {
         files.insert(name.to_string(), fs::read(path.join(name)).expect(name));
     }
     let table = fs::read_to_string(path.join("train_metrics.tsv")).expect("readable");
@@ -68,12 +67,10 @@ fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
         [&columns[..3], &columns[4..]].concat().join("\t")
     };
     files.insert("train_metrics.tsv".into(), table.lines().map(timeless).collect::<Vec<_>>().join("\n").into_bytes());
-    for name in ["model.safetensors", STATE] {
-        let bytes = fs::read(path.join(name)).expect(name);
-        let file = safetensors::SafeTensors::deserialize(&bytes).expect(name);
-        for (tensor, view) in file.tensors().into_iter().filter(|(tensor, _)| tensor != "train_metrics.tsv") {
-            files.insert(format!("{name}: {tensor}"), view.data().to_vec());
-        }
+    let bytes = fs::read(path.join(STATE)).expect(STATE);
+    let state = safetensors::SafeTensors::deserialize(&bytes).expect(STATE);
+    for (tensor, view) in state.tensors().into_iter().filter(|(tensor, _)| tensor != "train_metrics.tsv") {
+        files.insert(format!("{STATE}: {tensor}"), view.data().to_vec());
     }
     files
 }

@@ -1,11 +1,11 @@
 //! Weights on disk: safetensors under the names of the published state dict.
 
 use super::error::TrainError;
+use super::tensor_file::serialized;
 use crate::model::Model;
 use crate::nn::STACKED;
 use crate::tape::{Engine, Persistent, Store};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use std::collections::HashMap;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Writes all parameters and running statistics: to a file beside, synced, then renamed, so that `path` is always
-    /// whole.
+    /// whole. Equal weights make equal files.
     pub fn save(
         self,
         path: &Path,
@@ -48,13 +48,8 @@ impl Checkpoint {
             views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(damaged)?));
         }
         let text = |value: usize| value.to_string();
-        let metadata = HashMap::from([
-            ("format".to_string(), FORMAT.to_string()),
-            ("epoch".to_string(), text(self.epoch)),
-            ("active".to_string(), text(self.active)),
-        ]);
-        let bytes = serialize(views, Some(metadata)).map_err(damaged)?;
-        write_whole(path, &bytes)
+        let metadata = [("format", FORMAT.into()), ("epoch", text(self.epoch)), ("active", text(self.active))];
+        write_whole(path, &serialized(views, &metadata).map_err(damaged)?)
     }
 
     /// Reads a checkpoint into the engine's tensors.
