@@ -193,6 +193,28 @@ fn stopped_by_signals_and_resumed() {
     }
 }
 
+/// The page shows aligned prototypes while the run trains, and so does one that is written for it.
+#[test]
+fn a_run_is_looked_at_while_it_trains() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    let settings = ["epochs=9000", "sequence=identity affine", "curriculum=[0]"];
+    let mut child = command(&train(&settings, &["--out", "run", "--quiet"]), here).spawn().expect("the program starts");
+    let page = here.join("run/report.html");
+    wait_for(&page, &mut child);
+    let early = fs::read_to_string(&page).expect("a report");
+    let written = proteus(&["report", "run", "--device", "cpu"], here);
+    let late = fs::read_to_string(&page).expect("a report");
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+    assert!(written.status.success(), "{}", text(&written.stderr));
+    for page in [early, late] {
+        for part in [" of 9000 epochs", "written again as training goes on", "Nearest", "prototype 0 after affine"] {
+            assert!(page.contains(part), "'{part}'");
+        }
+    }
+}
+
 #[test]
 fn several_seeds_are_summed_up_and_compared() {
     let home = tempfile::tempdir().expect("a folder");

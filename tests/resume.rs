@@ -6,7 +6,9 @@ use proteus::cpu::{CpuEngine, Isa, Options};
 use proteus::data::{ImageSet, mnist5k};
 use proteus::gpu;
 use proteus::tape::Engine;
-use proteus::train::{Config, Observer, Progress, Restart, Resumption, RunFolder, STATE, TrainError, preset, train};
+use proteus::train::{
+    Config, Evaluation, Observer, Progress, Restart, Resumption, RunFolder, STATE, TrainError, Trainer, preset, train,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
@@ -32,6 +34,22 @@ impl Observer for Restarts {
 
     fn restarted(&mut self, _: usize, _: &Restart) {
         self.0 += 1;
+    }
+}
+
+/// Looks at aligned prototypes at every evaluation, and counts them.
+struct Looks(usize);
+
+impl Observer for Looks {
+    fn progress(&mut self, _: Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn evaluated(&mut self, _: usize, evaluation: &Evaluation, trainer: &mut Trainer) {
+        let images: Vec<u32> = (0..20).rev().collect();
+        let chosen: Vec<u32> = images.iter().map(|&i| evaluation.assignments[i as usize]).collect();
+        let aligned = trainer.align(&images, &chosen).expect("aligned");
+        self.0 += usize::from(aligned.iter().all(|x| x.is_finite()) && aligned.len() == 20 * 28 * 28);
     }
 }
 
@@ -146,9 +164,26 @@ fn on_a_gpu_too() {
     let Some(mut engine) = adapter::open_or_skip(gpu::Options::default()) else { return };
     let config = config(&["limit=24", "epochs=2", "curriculum=[1]", "clusters=3"]);
     let home = tempfile::tempdir().expect("a folder");
-    let expected = whole(&home.path().join("whole"), &config, &mut engine);
+    let expected = looked_at(&home.path().join("looked"), &config, &mut engine);
     let found = interrupted(&home.path().join("stopped"), &config, &mut engine, &[1, 3]);
     same(&found, &expected, "on a GPU");
+}
+
+fn looked_at(path: &Path, config: &Config, engine: &mut dyn Engine) -> BTreeMap<String, Vec<u8>> {
+    let set = images(config);
+    let mut folder = RunFolder::create(path, config, &set).expect("a folder");
+    let mut looks = Looks(0);
+    train(config, &set, engine, &mut folder, &mut looks).expect("a run");
+    assert_eq!(looks.0, config.epochs);
+    left(path)
+}
+
+#[test]
+fn looking_at_a_run_changes_no_bit_of_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let config = config(&[]);
+    let expected = whole(&home.path().join("whole"), &config, &mut cpu());
+    same(&looked_at(&home.path().join("looked"), &config, &mut cpu()), &expected, "looked at");
 }
 
 /// States between evaluations do not disturb the run, and a run that is killed goes on from the last of them, whatever it
