@@ -1,24 +1,12 @@
 //! Stopping, killing and going on, several seeds and comparisons, as a user does them.
 
+mod program;
+
+use program::{command, proteus, text};
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
-
-fn command(args: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args(args).current_dir(folder).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn proteus(args: &[&str], folder: &Path) -> Output {
-    command(args, folder).output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// Standard output of a run of the program that succeeds.
 fn succeeds(args: &[&str], folder: &Path) -> String {
