@@ -3,6 +3,7 @@
 mod program;
 
 use program::{command, proteus, text};
+use proteus::train::RunFolder;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -152,6 +153,22 @@ fn killed_as_it_began() {
     let about = json(&run.join("run.json"));
     assert_eq!((&about["preset"], about["final"].is_object()), (&"mnist5k".into(), true));
     fails(&args, here, 2, &["already holds files"]);
+}
+
+/// A run that another process has taken is passed over, whether it began or not.
+#[test]
+fn runs_that_others_train_are_passed_over() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    let settings = ["epochs=1", "sequence=identity", "curriculum=[]"];
+    succeeds(&train(&settings, &["--runs", "2", "--only", "2", "--out", "sweep", "--quiet"]), here);
+    let held = RunFolder::claim(&here.join("sweep/seed_0")).expect("a new folder");
+    let resume = ["train", "--resume", "sweep", "--device", "cpu"];
+    let shown = succeeds(&resume, here);
+    assert!(shown.contains("seed_0 is being trained by another process") && shown.contains("1 of 2 runs"), "{shown}");
+    fails(&[&resume[..], &["--only", "1"]].concat(), here, 1, &["seed_0 is being trained by another process"]);
+    drop(held);
+    assert!(succeeds(&resume, here).contains("2 of 2 runs are finished"));
 }
 
 /// Ctrl-C and SIGTERM say how to go on, and that works. `timeout` sends its signal twice.
