@@ -146,6 +146,9 @@ fn killed_as_it_began() {
     for path in files.filter(|path| !kept(path)) {
         if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect("removed");
     }
+    for args in [&["report", "run", "--device", "cpu"][..], &["eval", "run"], &["assign", "run", "mnist5k"]] {
+        fails(args, here, 2, &["run has no weights yet"]);
+    }
     let mut about = json(&run.join("run.json"));
     about["final"].take();
     fs::write(run.join("run.json"), about.to_string()).expect("written");

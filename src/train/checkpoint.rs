@@ -7,7 +7,7 @@ use crate::nn::STACKED;
 use crate::tape::{Engine, Persistent, Store};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// Version of the format, in the file's metadata.
@@ -55,11 +55,7 @@ impl Checkpoint {
     /// Reads a checkpoint into the engine's tensors.
     pub fn load(path: &Path, model: &dyn Model, store: &Store, engine: &mut dyn Engine) -> Result<Self, TrainError> {
         let damaged = |problem: String| TrainError::Damaged { path: path.to_path_buf(), problem };
-        let bytes = std::fs::read(path).map_err(|source| TrainError::File {
-            action: "read",
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let bytes = read(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let number = |key: &str| -> Result<usize, TrainError> {
@@ -86,11 +82,18 @@ impl Checkpoint {
     }
 }
 
+/// The bytes of a run's checkpoint.
+fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
+    std::fs::read(path).map_err(|source| match (source.kind(), path.parent()) {
+        (ErrorKind::NotFound, Some(run)) => TrainError::NoWeights(run.to_path_buf()),
+        _ => TrainError::File { action: "read", path: path.to_path_buf(), source },
+    })
+}
+
 /// Channels, height and width of the prototypes in the checkpoint `path`.
 pub(super) fn image_shape(path: &Path) -> Result<[usize; 3], TrainError> {
-    let file = |source| TrainError::File { action: "read", path: path.to_path_buf(), source };
     let damaged = |problem: String| TrainError::Damaged { path: path.to_path_buf(), problem };
-    let bytes = std::fs::read(path).map_err(file)?;
+    let bytes = read(path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
     let prototypes = ["prototypes", "mus"].into_iter().find_map(|name| header.info(name));
     match prototypes.map(|info| info.shape.as_slice()) {
