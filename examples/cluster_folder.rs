@@ -11,6 +11,7 @@ use serde_json::json;
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::ExitCode;
 
 /// Says how far a run is.
 struct Lines;
@@ -54,7 +55,7 @@ pub fn cluster(folder: &Path, run: &Path, settings: &[String]) -> Result<(Vec<St
     Ok((set.names.unwrap_or_default(), finished.evaluation))
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, run, settings @ ..] = &arguments[..] else {
         return Err("usage: cluster_folder FOLDER RUN [KEY=VALUE]...".into());
@@ -67,4 +68,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("Look at {run}/report.html");
     Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

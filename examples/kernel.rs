@@ -10,6 +10,7 @@ use proteus::gpu::{GpuEngine, Options, check_kernel};
 use proteus::tape::{Arena, Engine, Program, Rows, Store, Tape};
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
 /// What is replaced: the name of an op, of its file in `kernels/` and of its twin in `src/cpu`.
 const KERNEL: &str = "squared_distance";
@@ -54,11 +55,21 @@ pub fn difference(adapter: &str, file: &Path) -> Result<f32, Box<dyn Error>> {
     Ok(worst.unwrap_or(f32::NAN) / largest)
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let adapter = arguments.next().unwrap_or("gpu".into());
     let file = arguments.next().unwrap_or(MINE.into());
     let difference = difference(&adapter, Path::new(&file))?;
     println!("{KERNEL} of {file} differs from the CPU engine by {difference:.0e} of the largest distance");
     if difference <= TOLERANCE { Ok(()) } else { Err(format!("more than {TOLERANCE:.0e}: it is wrong").into()) }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
