@@ -1,8 +1,10 @@
 //! A folder of images as a user trains on it.
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 struct Place {
     dir: tempfile::TempDir,
@@ -29,8 +31,7 @@ impl Place {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-        command.args(args).current_dir(self.dir.path()).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
+        let mut command = program::command(args, self.dir.path());
         command.env("XDG_CACHE_HOME", self.path("caches")).output().expect("the program starts")
     }
 

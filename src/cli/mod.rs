@@ -54,7 +54,7 @@ enum Command {
     Man(completions::ManArgs),
 }
 
-/// Runs the program. Exit codes: 0, 1 for a failure, 2 for a user's mistake, 130 when stopped by Ctrl-C.
+/// Runs the program. Exit codes: 0, 1 for a failure, 2 for a user's mistake, 130 when stopped by Ctrl-C or SIGTERM.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {

@@ -20,6 +20,7 @@ mod run_folder;
 mod schedule;
 mod start;
 mod state;
+mod tensor_file;
 mod trainer;
 
 pub use assign::{Assigner, Assignment};
