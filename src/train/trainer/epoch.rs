@@ -71,19 +71,22 @@ impl Trainer<'_> {
         self.read_losses(&mut losses, self.course.part.step, lr)?;
 
         let full = self.set.len() / self.config.batch_size;
-        // Steps between two looks at the losses: as many as take a tenth of a second.
-        let mut burst = 1;
         while self.course.part.step < total {
             let done = self.course.part.step;
             let until_check = self.config.check_cluster_interval - self.course.since_check;
             let (plan, count) = match plans.train_last {
                 Some(last) if done >= full => (last, 1),
-                _ => (plans.train, until_check.min(burst).min(full.min(total) - done)),
+                _ => (plans.train, until_check.min(self.burst).min(full.min(total) - done)),
             };
             let start = Instant::now();
             self.engine.run(plan, count)?;
             self.read_losses(&mut losses, done + count, lr)?;
-            burst = if start.elapsed() < LOOK { 2 * count } else { (count / 2).max(1) };
+            // As many steps between two looks as take a tenth of a second, whatever else ended this burst early.
+            if start.elapsed() >= LOOK {
+                self.burst = (count / 2).max(1);
+            } else if count == self.burst {
+                self.burst = 2 * count;
+            }
             let done = done + count;
             self.course.part.step = done;
             self.course.since_check += count;

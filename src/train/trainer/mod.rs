@@ -40,6 +40,8 @@ pub struct Trainer<'a> {
     ledger: Ledger,
     branches: Vec<Branch>,
     plans: Option<Plans>,
+    /// Steps between two looks at the losses, as long as the plans stay.
+    burst: usize,
     course: Course,
     layout: String,
     peak: usize,
@@ -68,6 +70,7 @@ impl<'a> Trainer<'a> {
             ledger,
             branches,
             plans: None,
+            burst: 1,
             layout,
             peak,
         })
@@ -206,7 +209,7 @@ impl<'a> Trainer<'a> {
             train_last: ids.get(last).copied(),
             evaluate_last: ids.get(last + 1).copied(),
         };
-        self.plans = Some(plans);
+        (self.plans, self.burst) = (Some(plans), 1);
         Ok(plans)
     }
 
