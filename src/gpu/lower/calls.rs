@@ -4,7 +4,7 @@ use super::fuse::Epilogue;
 use super::launch::Launch;
 use super::norm::{channel_sums, unbiased};
 use super::variants::Variants;
-use super::{Lowered, conv, folded, linear};
+use super::{Lowered, adam, conv, folded, linear};
 use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Rows};
 
 /// Source pixels that a workgroup of grid_sample_grad_image owns (BAND in the kernel).
@@ -236,15 +236,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             let n = len(&outs[0]);
             launch.param("n", n).param("scale", scale).read_all(ins).write_all(outs).invocations(lowered, n, 256);
         }
-        Op::Adam { group, beta1, beta2, eps, weight_decay } => {
-            let n = len(&outs[0]);
-            let [columns, _] = ins[1].shape.tail();
-            let launch = launch.param("n", n).param("steps", ins[1].shape.rows(2)).param("columns", columns);
-            let launch = launch.param("column", group).param("beta1", beta1 as f32).param("beta2", beta2 as f32);
-            let launch = launch.param("rest1", (1.0 - beta1) as f32).param("rest2", (1.0 - beta2) as f32);
-            let launch = launch.param("eps", eps).param("weight_decay", weight_decay);
-            launch.read_all(ins).write_all(outs).invocations(lowered, n, 256);
-        }
+        Op::Adam { .. } => adam::adam(lowered, call, &after.adam),
         Op::Record => {
             let launch = launch.param("length", len(&outs[0])).read_all(ins).write_all(outs);
             launch.groups(lowered, [1, 1, 1]);

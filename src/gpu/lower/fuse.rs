@@ -5,9 +5,11 @@
 //! * `BatchNorm` (, `Add`), `Relu`
 //! * `Linear`, `Relu`; `LinearGradInput`, `ReluGrad`
 //! * `BatchNormStats`, `RunningStats`
+//! * `Adam` of groups that lie side by side
 //!
-//! A fused kernel runs where the last of its calls was; the statistics run where the first was.
+//! A fused kernel runs where the last of its calls was; the statistics and Adam run where the first was.
 
+use super::adam::neighbours;
 use crate::tape::{Call, Op, Operand, Place, Program, Work};
 
 /// What a kernel does besides its call.
@@ -21,6 +23,8 @@ pub struct Epilogue {
     pub mask: Option<Operand>,
     /// Running statistics that a batch's statistics update.
     pub running: Option<Call>,
+    /// Steps of Adam for the groups of parameters that come next.
+    pub adam: Vec<Call>,
 }
 
 /// A call with what it does besides.
@@ -38,11 +42,12 @@ impl Unit {
     pub fn work(&self) -> Work {
         let own = Work::of(&self.call);
         let elements = self.call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
-        let Epilogue { residual, rectify, mask, running } = &self.after;
+        let Epilogue { residual, rectify, mask, running, adam } = &self.after;
+        let along = |cost: fn(&Call) -> u64| running.iter().chain(adam).map(cost).sum::<u64>();
         let operands = u64::from(residual.is_some()) + u64::from(mask.is_some());
         Work {
-            flops: own.flops + (operands + u64::from(*rectify)) * elements,
-            bytes: own.bytes + 4 * operands * elements + running.as_ref().map_or(0, Call::bytes),
+            flops: own.flops + (operands + u64::from(*rectify)) * elements + along(Call::flops),
+            bytes: own.bytes + 4 * operands * elements + along(Call::bytes),
             ..own
         }
     }
@@ -104,6 +109,13 @@ impl Fusion<'_> {
                 after.running = Some(update.clone());
                 members.push(next);
             }
+            Op::Adam { .. } => {
+                members = neighbours(self.program, index);
+                if members.is_empty() {
+                    return None;
+                }
+                after.adam = members.iter().map(|&m| self.program.calls[m].clone()).collect();
+            }
             Op::BatchNorm { .. } | Op::Linear(_) | Op::Conv2dGradInput(_) | Op::LinearGradInput(_) => {
                 let mut last = index;
                 let takes_residual = matches!(call.op, Op::BatchNorm { .. } | Op::Conv2dGradInput(_));
@@ -132,10 +144,8 @@ impl Fusion<'_> {
             }
             _ => return None,
         }
-        let outputs = match after.running {
-            Some(_) => call.outputs.clone(),
-            None => self.program.calls[position].outputs.clone(),
-        };
+        // What runs where it was keeps its own outputs.
+        let outputs = self.program.calls[position].outputs.clone();
         members.iter().for_each(|&m| self.taken[m] = true);
         Some((position, Unit { index, call: Call { outputs, ..call.clone() }, after }))
     }

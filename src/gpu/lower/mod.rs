@@ -1,5 +1,6 @@
 //! Lowering: a program's calls become dispatches of kernels. Needs no device.
 
+mod adam;
 mod calls;
 mod conv;
 mod fuse;

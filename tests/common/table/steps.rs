@@ -41,6 +41,21 @@ pub fn cases() -> Vec<Case> {
             b.tape.adam((p, m, v), g, schedule, clock, 1, ADAM);
         }));
     }
+    all.push(Case::new("adam of groups side by side", |b| {
+        let schedule: Vec<f32> = (0..2 * 5 * 2).map(|_| b.rng.uniform(0.01, 1.5)).collect();
+        let (schedule, clock) = (b.real_in(Arena::State, [2, 5, 2], &schedule), b.clock(7, 1));
+        let groups: Vec<Var> = [300, 1, 77, 530].into_iter().map(|n| b.normal([n])).collect();
+        let mut tensors = Vec::new();
+        for &p in &groups {
+            let g = b.twin(p, Arena::Gradients, |rng| rng.normal());
+            let m = b.twin(p, Arena::Moment1, |rng| 0.1 * rng.normal());
+            tensors.push((p, g, m, b.twin(p, Arena::Moment2, |rng| rng.uniform(0.0, 0.5))));
+        }
+        for (group, (p, g, m, v)) in tensors.into_iter().enumerate() {
+            let weight_decay = if group % 2 == 0 { 0.0 } else { 0.5 };
+            b.tape.adam((p, m, v), g, schedule, clock, 1 + group, AdamSpec { weight_decay, ..ADAM });
+        }
+    }));
     all.push(Case::new("adam without gradient, moments or decay", |b| {
         let p = b.normal([70]);
         let [g, m, v] = [Arena::Gradients, Arena::Moment1, Arena::Moment2].map(|a| b.twin(p, a, |_| 0.0));
