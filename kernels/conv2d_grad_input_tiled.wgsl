@@ -37,20 +37,15 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(s * CHANNELS + c) * 9u + 8u - tap];
 }
 
-fn store(channel: u32, at: Place, sums: vec4<f32>, j: u32) {
-    for (var c = 0u; c < 4u; c += 1u) {
-        if channel + c < CHANNELS {
-            let i = ((at.b * CHANNELS + channel + c) * HEIGHT + at.y) * WIDTH + at.x + j;
-            var value = sums[c];
-            if RESIDUAL {
-                value += residual[i];
-            }
-            if MASKED {
-                value = select(0.0, value, mask[i] > 0.0);
-            }
-            dx[i] = value;
-        }
+fn store(i: u32, sum: f32) {
+    var value = sum;
+    if RESIDUAL {
+        value += residual[i];
     }
+    if MASKED {
+        value = select(0.0, value, mask[i] > 0.0);
+    }
+    dx[i] = value;
 }
 
 @compute @workgroup_size(LANES)
@@ -59,21 +54,5 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tile = group.y * groups.x + group.x;
-    if tile * TILE >= params.blocks {
-        return;
-    }
-    var sums = convolve_tile(tile, group.z, lane, params.blocks);
-    let block = tile * TILE + lane % TILE;
-    if block >= params.blocks {
-        return;
-    }
-    let at = place(block);
-    let channel = first_channel(group.z, lane);
-    for (var j = 0u; j < min(4u, WIDTH - at.x); j += 1u) {
-        store(channel, at, sums.low[j], j);
-        if WIDE {
-            store(channel + 4u, at, sums.high[j], j);
-        }
-    }
+    convolve_tile(group.y * groups.x + group.x, group.z, lane, params.blocks);
 }

@@ -3,8 +3,8 @@
 // x [B,IN_CHANNELS,IN_HEIGHT,IN_WIDTH], dy [B,OUT_CHANNELS,HEIGHT,WIDTH], dw [splits, OUT_CHANNELS, IN_CHANNELS, 3, 3];
 // with more than one split `sum_rows` adds them up.
 // The variant of conv2d_grad_weight that keeps a window in registers: an invocation holds the 9 taps of one input channel for
-// 4 output channels (9 vec4 sums) and walks along rows of the image; each step brings 3 new pixels of x and one vec4 of dy
-// from workgroup memory for 36 multiply-adds. Bands of ROWS rows of an image are staged together, those of x with a border
+// 4 output channels (9 vec4 sums) and walks along rows of the image; each step brings 3 new pixels of x (6 with stride 2) and one
+// vec4 of dy from workgroup memory for 36 multiply-adds. Bands of ROWS rows of an image are staged together, those of x with a border
 // and an odd distance between channels, so that lanes do not meet in a bank.
 // Workgroup: IN_TILE input channels x QUADS quads of output channels x PARTS, which take every PARTS-th row of a band. Grid:
 // x = ceil(IN_CHANNELS / IN_TILE), y = ceil(OUT_CHANNELS / (4 QUADS)), z = splits.
@@ -119,7 +119,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             sh_dy[p * QUADS + q] = value;
         }
         workgroupBarrier();
-        for (var row = part; row < ROWS; row += PARTS) {
+        for (var row = part; row < ROWS && first_row + row < HEIGHT; row += PARTS) {
             let start = i * X_PLANE + row * STRIDE * X_COLUMNS;
             var left = column(start);
             var middle = column(start + 1u);
@@ -138,9 +138,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 if STRIDE == 1u {
                     left = middle;
                     middle = right;
-                } else {
+                } else if p + 1u < WIDTH {
                     left = right;
-                    // Past the last pixel this is of the next row, or of the slack at the end, and not used.
                     middle = column(start + p * STRIDE + 3u);
                 }
             }

@@ -2,7 +2,7 @@
 //
 // x [R,I], w [S,O,I], b [S,O], index [R] u32 (selected rows only), y [R,O].
 // The variant of linear that reads weights along their rows and shares them: a workgroup computes 64 outputs for up to 8 rows
-// with the same partner (1 selected row), an invocation one output of these rows (2 vec4 sums). 32 inputs at a time go through
+// with the same partner (1 row that is selected or has its own), an invocation one output of these rows (2 vec4 sums). 32 inputs at a time go through
 // workgroup memory, the weights transposed with an odd stride, x as vec4s over the rows.
 // Workgroup: 64 outputs. Grid: x, y = (partner, 8 of its rows) or selected rows (linear, folded); z = ceil(O / 64).
 // Deterministic: one invocation sums each element, in ascending order of the inputs.
@@ -51,15 +51,15 @@ fn main(
     if tile >= params.tiles {
         return;
     }
-    // The rows are first, first + step, ..., 8 at most.
+    // The rows are first, first + step, ..., `count` of them.
+    let step = params.shared_rows;
     var s = tile / params.partner_tiles;
-    var first = s + tile % params.partner_tiles * 8u * params.shared_rows;
-    var step = params.shared_rows;
+    var first = s + tile % params.partner_tiles * 8u * step;
+    var count = min(8u, (params.rows - first + step - 1u) / step);
     if ROWS == SELECTED {
         s = shared_row(tile, params.shared_rows);
         first = tile;
-        // Past the last row.
-        step = params.rows;
+        count = 1u;
     }
     let first_output = group.z * OUTPUTS;
     let i = lane % DEPTH;
@@ -78,9 +78,8 @@ fn main(
         }
         var v = vec4<f32>();
         for (var j = 0u; j < 4u; j += 1u) {
-            let r = first + (4u * half + j) * step;
-            if valid && r < params.rows {
-                v[j] = x[r * params.inputs + begin + i];
+            if valid && 4u * half + j < count {
+                v[j] = x[(first + (4u * half + j) * step) * params.inputs + begin + i];
             }
         }
         sh_x[2u * i + half] = v;
@@ -100,11 +99,10 @@ fn main(
     }
     let bias = b[s * params.outputs + o];
     for (var j = 0u; j < 8u; j += 1u) {
-        let r = first + j * step;
-        if r < params.rows {
+        if j < count {
             let value = select(high[j % 4u], low[j % 4u], j < 4u) + bias;
             // What is not a number stays so, where the device has such numbers.
-            y[r * params.outputs + o] = select(value, 0.0, RECTIFY && value < 0.0);
+            y[(first + j * step) * params.outputs + o] = select(value, 0.0, RECTIFY && value < 0.0);
         }
     }
 }

@@ -6,11 +6,12 @@
 // these blocks for LANES / 32 groups of channels. Rows count with the padding that they need: image b begins at padded row
 // b IMAGE_ROWS, so the rows of a tile are consecutive whether or not it crosses from one image to the next. DEPTH source
 // channels at a time are brought to workgroup memory, the padded rows as vec4s (an invocation's pixels and those beside
-// them are then two or three conflict-free loads) and the weights as one vec4 for 4 channels, the same for a whole warp.
+// them are then two loads, three with stride 2) and the weights as one vec4 for 4 channels, the same for a whole warp.
 //
 // Depends on the importing file for
 //   source: array<f32>   [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
+//   fn store(i: u32, sum: f32)          element i of the result [B,CHANNELS,HEIGHT,WIDTH]
 
 override LANES: u32 = 64u;
 override WIDE: bool = true;
@@ -59,11 +60,6 @@ fn padded_row(at: Place) -> u32 {
     return at.b * IMAGE_ROWS + at.y * STRIDE;
 }
 
-// First of the channels that an invocation sums.
-fn first_channel(group: u32, lane: u32) -> u32 {
-    return (group * (LANES / TILE) + lane / TILE) * select(4u, 8u, WIDE);
-}
-
 // Four neighbouring columns of a source channel, `start` being its first row's element 0.
 fn columns(start: u32, inside: bool, x: i32) -> vec4<f32> {
     var v = vec4<f32>();
@@ -76,8 +72,45 @@ fn columns(start: u32, inside: bool, x: i32) -> vec4<f32> {
     return v;
 }
 
-// The sums of one invocation. `tile` and `group` (of channels) are the workgroup's, `blocks` counts those of the batch.
-fn convolve_tile(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
+// Computes and stores what is an invocation's. `tile` and `group` (of channels) are the workgroup's, `blocks` counts those of
+// the batch. In uniform control flow.
+fn convolve_tile(tile: u32, group: u32, lane: u32, blocks: u32) {
+    if tile * TILE >= blocks {
+        return;
+    }
+    let sums = tile_sums(tile, group, lane, blocks);
+    let block = tile * TILE + lane % TILE;
+    if block >= blocks {
+        return;
+    }
+    let at = place(block);
+    let channel = (group * (LANES / TILE) + lane / TILE) * select(4u, 8u, WIDE);
+    store_quad(at, channel, sums.low);
+    if WIDE {
+        store_quad(at, channel + 4u, sums.high);
+    }
+}
+
+// 4 channels at 4 pixels.
+fn store_quad(at: Place, first: u32, sums: array<vec4<f32>, 4>) {
+    for (var c = 0u; c < 4u; c += 1u) {
+        if first + c < CHANNELS {
+            let i = ((at.b * CHANNELS + first + c) * HEIGHT + at.y) * WIDTH + at.x;
+            store(i, sums[0][c]);
+            if at.x + 1u < WIDTH {
+                store(i + 1u, sums[1][c]);
+            }
+            if at.x + 2u < WIDTH {
+                store(i + 2u, sums[2][c]);
+            }
+            if at.x + 3u < WIDTH {
+                store(i + 3u, sums[3][c]);
+            }
+        }
+    }
+}
+
+fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
     // Lanes past the last block compute it once more.
     let at = place(min(tile * TILE + lane % TILE, blocks - 1u));
     let first_row = padded_row(place(tile * TILE));
@@ -122,15 +155,15 @@ fn convolve_tile(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
         workgroupBarrier();
         for (var d = 0u; d < depth; d += 1u) {
             for (var ky = 0u; ky < 3u; ky += 1u) {
-                let at = d * PATCH + own + ky * ROW_VECS;
-                let l = sh_rows[at];
-                let m = sh_rows[at + 1u];
+                let vec = d * PATCH + own + ky * ROW_VECS;
+                let l = sh_rows[vec];
+                let m = sh_rows[vec + 1u];
                 // What tap kx meets at the four pixels.
                 var v0 = l;
                 var v1 = vec4<f32>(l.yzw, m.x);
                 var v2 = vec4<f32>(l.zw, m.xy);
                 if STRIDE == 2u {
-                    let r = sh_rows[at + 2u];
+                    let r = sh_rows[vec + 2u];
                     v0 = vec4<f32>(l.xz, m.xz);
                     v1 = vec4<f32>(l.yw, m.yw);
                     v2 = vec4<f32>(l.z, m.xz, r.x);

@@ -3,7 +3,7 @@
 use super::kernels::{KernelReport, measure_call};
 use super::peaks::Peaks;
 use super::single::Single;
-use crate::gpu::{Choice, GpuEngine, PLAIN, VARIANTS, Variants, lower};
+use crate::gpu::{GpuEngine, PLAIN, VARIANTS, VariantChoice, Variants, lower};
 use crate::tape::{Call, EngineError, Program};
 
 /// A variant has to take less than this part of the plain kernel's time, so that noise decides nothing.
@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 1e-3;
 #[derive(Clone, Debug)]
 pub struct Tuning {
     /// The variant to use for the operation at these sizes.
-    pub choice: Choice,
+    pub choice: VariantChoice,
     /// The variants that can compute it, the plain one first.
     pub reports: Vec<(&'static str, KernelReport)>,
 }
@@ -52,7 +52,7 @@ pub fn tune(
             reports.push((*name, measure_call(program, call, engine, peaks)?));
         }
     }
-    let choice = Choice { shapes: Some(call.shapes()), ..Choice::new(call.op.name(), fastest(&reports)) };
+    let choice = VariantChoice { shapes: Some(call.shapes()), ..VariantChoice::new(call.op.name(), fastest(&reports)) };
     Ok(Tuning { choice, reports })
 }
 

@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // A kernel of the user's stands beside that of ours in whose place it is.
     let variant = |(kernel, _): &(String, PathBuf)| {
         let (operation, variant) = gpu::variant_of(kernel);
-        gpu::Choice::new(operation, variant)
+        gpu::VariantChoice::new(operation, variant)
     };
     let variants: Vec<_> = replaced.iter().map(variant).collect();
     let ours = gpu::Options { variants: variants.clone(), ..gpu::Options::default() };

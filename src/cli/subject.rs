@@ -45,8 +45,8 @@ pub struct Choice {
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
     /// Use this kernel for an operation that has several on the GPU, wherever it can; may be repeated
-    #[arg(long, value_name = "OPERATION=VARIANT", value_parser = gpu::Choice::parse)]
-    variant: Vec<gpu::Choice>,
+    #[arg(long, value_name = "OPERATION=VARIANT", value_parser = gpu::VariantChoice::parse)]
+    variant: Vec<gpu::VariantChoice>,
 }
 
 /// Writes a plot to a file.
@@ -73,7 +73,7 @@ impl Choice {
     }
 
     /// Opens the device, a GPU, with these variants of kernels and none that were tuned.
-    pub fn open_gpu(&self, variants: Vec<gpu::Choice>) -> Result<GpuEngine, Failure> {
+    pub fn open_gpu(&self, variants: Vec<gpu::VariantChoice>) -> Result<GpuEngine, Failure> {
         let name = match self.device.as_str() {
             "auto" => "gpu",
             "cpu" => {

@@ -38,7 +38,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let failed = |e: TunedError| Failure::Failed(e.to_string());
     let mut engines = Vec::new();
     for name in variants() {
-        engines.push((name, args.choice.open_gpu(gpu::Choice::everywhere(name))?));
+        engines.push((name, args.choice.open_gpu(gpu::VariantChoice::everywhere(name))?));
     }
     let plain = &mut engines[0].1;
     let adapter = plain.adapter().clone();
@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let heading: Vec<String> =
         names.map(|name| if name == "operation" { name.into() } else { format!("{name}, ms") }).collect();
     let mut rows = vec![[heading, vec!["chosen".into()]].concat()];
-    let mut choices: Vec<gpu::Choice> = Vec::new();
+    let mut choices: Vec<gpu::VariantChoice> = Vec::new();
     let wanted = |name: &str| args.filter.as_ref().is_none_or(|f| f.is_match(name));
     let calls = distinct(&program).into_iter().filter(|c| has_variants(c) && wanted(c.op.name()));
     for call in calls {
@@ -75,7 +75,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn row(tuning: &Tuning) -> Vec<String> {
-    let gpu::Choice { operation, shapes, variant } = &tuning.choice;
+    let gpu::VariantChoice { operation, shapes, variant } = &tuning.choice;
     let mut row = vec![format!("{operation} {}", shapes.as_deref().unwrap_or_default())];
     for name in variants() {
         let report = tuning.reports.iter().find(|(n, _)| *n == name);

@@ -8,7 +8,7 @@ use super::GpuError;
 use super::adapter::{self, AdapterSummary, Selection};
 use super::buffers::{Arenas, Pool, STORAGE, bytes_of, download, upload};
 use super::device::Gpu;
-use super::lower::{Binding, Choice, Lowered, Variants, lower, variant_of};
+use super::lower::{Binding, Lowered, VariantChoice, Variants, lower, variant_of};
 use super::options::Options;
 use super::pipeline::{Key, Pipelines};
 use super::profile;
@@ -63,7 +63,7 @@ pub struct GpuEngine {
     gpu: Gpu,
     adapter: AdapterSummary,
     options: Options,
-    tuned: Vec<Choice>,
+    tuned: Vec<VariantChoice>,
     pipelines: Pipelines,
     arenas: Arenas,
     pool: Pool,
@@ -123,7 +123,7 @@ impl GpuEngine {
     fn variants(&self) -> Variants {
         let replaced = self.options.kernels.iter().map(|(name, _)| {
             let (operation, variant) = variant_of(name);
-            Choice::new(operation, variant)
+            VariantChoice::new(operation, variant)
         });
         let chosen = self.options.variants.iter().chain(&self.tuned).cloned();
         Variants::of_class(self.adapter.software).over(replaced.chain(chosen))

@@ -19,7 +19,9 @@ pub mod wgsl;
 pub use adapter::{AdapterError, AdapterSummary, Selection, adapters};
 pub use check::check_kernel;
 pub use engine::GpuEngine;
-pub use lower::{Access, Binding, Choice, Dispatch, Lowered, PLAIN, Param, VARIANTS, Variants, lower, variant_of};
+pub use lower::{
+    Access, Binding, Dispatch, Lowered, PLAIN, Param, VARIANTS, VariantChoice, Variants, lower, variant_of,
+};
 pub use options::Options;
 pub use tuned::{Tuned, TunedError};
 

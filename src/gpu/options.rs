@@ -1,6 +1,6 @@
 //! Choices for the engine.
 
-use super::lower::Choice;
+use super::lower::VariantChoice;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct Options {
     /// Files that replace built-in kernels, by the kernels' names. Turns `checked` on for these.
     pub kernels: Vec<(String, PathBuf)>,
     /// Variants of kernels to use instead of those that devices of this class start with; the first that fits holds.
-    pub variants: Vec<Choice>,
+    pub variants: Vec<VariantChoice>,
     /// Folder of the tables that [`super::Tuned`] reads, used where `variants` has nothing.
     pub tuned: Option<PathBuf>,
     /// Bytes of device memory to stay below.

@@ -1,7 +1,7 @@
 //! Tables of variants that were measured to be the fastest, one file a device.
 
 use super::adapter::AdapterSummary;
-use super::lower::Choice;
+use super::lower::VariantChoice;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ pub struct Tuned {
     pub driver: String,
     /// A variant for each operation and size that was measured.
     #[serde(default)]
-    pub choice: Vec<Choice>,
+    pub choice: Vec<VariantChoice>,
 }
 
 /// A table cannot be used.
@@ -78,8 +78,8 @@ impl Tuned {
     }
 
     /// Puts choices in, over those for the same operations and sizes.
-    pub fn merge(&mut self, choices: Vec<Choice>) {
-        let same = |a: &Choice, b: &Choice| a.operation == b.operation && a.shapes == b.shapes;
+    pub fn merge(&mut self, choices: Vec<VariantChoice>) {
+        let same = |a: &VariantChoice, b: &VariantChoice| a.operation == b.operation && a.shapes == b.shapes;
         self.choice.retain(|old| !choices.iter().any(|new| same(old, new)));
         self.choice.extend(choices);
     }
@@ -113,8 +113,10 @@ mod tests {
         let adapter = summary(0, "Large (TM) 3", wgpu::DeviceType::DiscreteGpu);
         let mut table = Tuned::read(&folder, &adapter).expect("there is none yet");
         assert_eq!(table, Tuned::new(&adapter));
-        let one =
-            |shapes: &str, variant: &str| Choice { shapes: Some(shapes.into()), ..Choice::new("conv2d", variant) };
+        let one = |shapes: &str, variant: &str| VariantChoice {
+            shapes: Some(shapes.into()),
+            ..VariantChoice::new("conv2d", variant)
+        };
         table.merge(vec![one("1x1", "tiled"), one("2x2", "tiled")]);
         table.merge(vec![one("2x2", "plain")]);
         assert_eq!(table.choice, [one("1x1", "tiled"), one("2x2", "plain")]);

@@ -61,7 +61,11 @@ pub const GPU: &[Candidate] = &[
         name: "gpu, unchecked",
         arithmetic: "unchecked",
         make: || {
-            gpu(gpu::Options { checked: false, variants: gpu::Choice::everywhere(gpu::PLAIN), ..Default::default() })
+            gpu(gpu::Options {
+                checked: false,
+                variants: gpu::VariantChoice::everywhere(gpu::PLAIN),
+                ..Default::default()
+            })
         },
     },
     Candidate {
@@ -71,7 +75,7 @@ pub const GPU: &[Candidate] = &[
             gpu(gpu::Options {
                 checked: true,
                 baseline_limits: true,
-                variants: gpu::Choice::everywhere("tiled"),
+                variants: gpu::VariantChoice::everywhere("tiled"),
                 ..Default::default()
             })
         },

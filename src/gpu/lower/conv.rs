@@ -70,7 +70,7 @@ impl Tiling {
     /// From so many invocations on, each takes 8 channels instead of 4: enough for a large GPU to hide what it waits for.
     const WIDE_INVOCATIONS: usize = 24_000;
 
-    /// Fails where the stride or the rows are too large.
+    /// Fails where the stride or the rows are too large, and for gradients over a stride.
     fn new(forward: bool, spec: ConvSpec, source: &Operand, result: &Operand) -> Option<Tiling> {
         let (stride, pad) = if forward { (spec.stride, spec.pad) } else { (1, 2usize.checked_sub(spec.pad)?) };
         if stride > 2 || !forward && spec.stride != 1 {
@@ -79,11 +79,15 @@ impl Tiling {
         let [batch, sources, source_height, source_width] = source.shape.tail();
         let [_, channels, height, width] = result.shape.tail();
         let row_blocks = width.div_ceil(4);
+        // Whole padded rows are brought to workgroup memory, so a workgroup should take at least one.
+        if row_blocks > Self::BLOCKS {
+            return None;
+        }
         let blocks = batch * height * row_blocks;
         let wide = blocks * channels.div_ceil(8) >= Self::WIDE_INVOCATIONS;
         let per_group = if wide { 8 } else { 4 };
         let groups = channels.div_ceil(per_group);
-        let of_workgroup = groups.min(Self::GROUPS);
+        let of_workgroup = groups.div_ceil(groups.div_ceil(Self::GROUPS));
 
         let (row_vecs, image_rows) = (stride * row_blocks + 1, (height - 1) * stride + 3);
         let padded_row = |block: usize| {
@@ -200,26 +204,30 @@ impl Bands {
         if spec.stride > 2 || ci < 4 {
             return None;
         }
-        let (in_tile, quads) = (ci.next_power_of_two().min(16), co.div_ceil(4).min(8));
+        let quads = co.div_ceil(4).min(8);
         let x_columns = (width - 1) * spec.stride + 3;
         let x_rows = |rows: usize| (rows - 1) * spec.stride + 3;
         // Elements in workgroup memory: of x, with a slack for the last window, and vec4s of dy.
         let x_plane = |rows: usize| (x_rows(rows) * x_columns) | 1;
-        let x_len = |rows: usize| in_tile * x_plane(rows) + 4;
-        let dy_len = |rows: usize| (rows * width * quads).max(in_tile * quads);
-        let fits = |rows: usize, parts: usize| {
-            4 * x_len(rows) + 16 * dy_len(rows) <= WORKGROUP_BYTES && in_tile * quads * parts <= 256
+        let x_len = |in_tile: usize, rows: usize| in_tile * x_plane(rows) + 4;
+        let dy_len = |in_tile: usize, rows: usize| (rows * width * quads).max(in_tile * quads);
+        let fits = |in_tile: usize, rows: usize, parts: usize| {
+            let bytes = 4 * x_len(in_tile, rows) + 16 * dy_len(in_tile, rows);
+            bytes <= WORKGROUP_BYTES && in_tile * quads * parts <= 256
         };
         // Instructions of an image, roughly: 8 for an element brought to workgroup memory, 44 for a pixel of a window.
-        let cost = |rows: usize| {
+        let cost = |in_tile: usize, rows: usize| {
             let staged = in_tile * x_rows(rows) * x_columns + 4 * rows * width * quads;
-            height.div_ceil(rows) * (8 * staged + 44 * rows * width * in_tile * quads)
+            let band = 8 * staged + 44 * rows * width * in_tile * quads;
+            ci.div_ceil(in_tile) * height.div_ceil(rows) * band
         };
+        let in_tiles = [16, 8, 4].into_iter().filter(|&tile| tile < 2 * ci);
         let bands = |parts: usize| (parts..=height.next_multiple_of(parts).min(32)).step_by(parts);
-        let candidates = [1, 2, 4].into_iter().flat_map(|parts| bands(parts).map(move |rows| (rows, parts)));
-        let (rows, parts) = candidates
-            .filter(|&(rows, parts)| fits(rows, parts))
-            .min_by_key(|&(rows, parts)| (cost(rows), std::cmp::Reverse(parts)))?;
+        let shapes = [1, 2, 4].into_iter().flat_map(|parts| bands(parts).map(move |rows| (rows, parts)));
+        let (in_tile, rows, parts) = in_tiles
+            .flat_map(|in_tile| shapes.clone().map(move |(rows, parts)| (in_tile, rows, parts)))
+            .filter(|&(in_tile, rows, parts)| fits(in_tile, rows, parts))
+            .min_by_key(|&(in_tile, rows, parts)| (cost(in_tile, rows), std::cmp::Reverse(parts)))?;
         let constants = vec![
             ("LANES", in_tile * quads * parts),
             ("IN_TILE", in_tile),
@@ -235,8 +243,8 @@ impl Bands {
             ("X_ROWS", x_rows(rows)),
             ("X_COLUMNS", x_columns),
             ("X_PLANE", x_plane(rows)),
-            ("X_LEN", x_len(rows)),
-            ("DY_LEN", dy_len(rows)),
+            ("X_LEN", x_len(in_tile, rows)),
+            ("DY_LEN", dy_len(in_tile, rows)),
         ];
         Some(Bands { rows, tiles: [ci.div_ceil(in_tile), co.div_ceil(4 * quads)], constants })
     }

@@ -29,7 +29,7 @@ const TABLE: &[(&str, &str, &str)] = &[
 /// A variant for an operation, at all sizes or at one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Choice {
+pub struct VariantChoice {
     /// The operation.
     pub operation: String,
     /// Its operands as [`Call::shapes`] writes them; any if absent.
@@ -39,16 +39,19 @@ pub struct Choice {
     pub variant: String,
 }
 
-impl Choice {
+impl VariantChoice {
     /// A choice for all sizes.
     pub fn new(operation: &str, variant: &str) -> Self {
-        Choice { operation: operation.into(), shapes: None, variant: variant.into() }
+        VariantChoice { operation: operation.into(), shapes: None, variant: variant.into() }
     }
 
     /// One variant for all operations that have it.
     pub fn everywhere(variant: &str) -> Vec<Self> {
-        let mut choices: Vec<Self> =
-            VARIANTS.iter().map(|(operation, ..)| Choice::new(operation, variant)).filter(Choice::is_known).collect();
+        let mut choices: Vec<Self> = VARIANTS
+            .iter()
+            .map(|(operation, ..)| VariantChoice::new(operation, variant))
+            .filter(VariantChoice::is_known)
+            .collect();
         choices.dedup();
         choices
     }
@@ -65,7 +68,7 @@ impl Choice {
         let Some((operation, variant)) = text.split_once('=') else {
             return Err(format!("'{text}' should be operation=variant, one of {} or operation={PLAIN}", all()));
         };
-        let choice = Choice::new(operation, variant);
+        let choice = VariantChoice::new(operation, variant);
         match choice.is_known() {
             true => Ok(choice),
             false => Err(format!("there is no variant '{text}'; there are {} and operation={PLAIN} for each", all())),
@@ -81,24 +84,24 @@ impl Choice {
 
 /// The choices of a device: the first that fits an operation holds.
 #[derive(Clone, Debug, Default)]
-pub struct Variants(Vec<Choice>);
+pub struct Variants(Vec<VariantChoice>);
 
 impl Variants {
     /// What devices of a class start with.
     pub fn of_class(software: bool) -> Self {
         let row = |&(operation, gpu, emulated): &(&str, &str, &str)| {
-            Choice::new(operation, if software { emulated } else { gpu })
+            VariantChoice::new(operation, if software { emulated } else { gpu })
         };
         Variants(TABLE.iter().map(row).collect())
     }
 
     /// One variant for all operations that have it.
     pub fn all(variant: &str) -> Self {
-        Variants(Choice::everywhere(variant))
+        Variants(VariantChoice::everywhere(variant))
     }
 
     /// These choices, and where none fits what was there before.
-    pub fn over(self, choices: impl IntoIterator<Item = Choice>) -> Self {
+    pub fn over(self, choices: impl IntoIterator<Item = VariantChoice>) -> Self {
         Variants(choices.into_iter().chain(self.0).collect())
     }
 
@@ -110,7 +113,7 @@ impl Variants {
         }
         let shapes = call.shapes();
         let choice = of_operation.find(|c| c.shapes.as_ref().is_none_or(|s| *s == shapes));
-        let named = |c: &Choice| VARIANTS.iter().find(|(o, v, _)| *o == operation && *v == c.variant);
+        let named = |c: &VariantChoice| VARIANTS.iter().find(|(o, v, _)| *o == operation && *v == c.variant);
         choice.and_then(named).map_or(operation, |(.., kernel)| kernel)
     }
 }
@@ -143,17 +146,17 @@ mod tests {
         let tiled = Variants::all("tiled");
         assert_eq!(kernel(&tiled), "conv2d_tiled");
         assert_eq!(tiled.kernel("linear_grad_input", call), "linear_grad_input", "it has no variants");
-        let plain = |shapes: &str| Choice { shapes: Some(shapes.into()), ..Choice::new("conv2d", PLAIN) };
+        let plain = |shapes: &str| VariantChoice { shapes: Some(shapes.into()), ..VariantChoice::new("conv2d", PLAIN) };
         assert_eq!(kernel(&tiled.clone().over([plain("2x4x5x5 * 4x4x3x3")])), "conv2d");
         assert_eq!(kernel(&tiled.over([plain("9x4x5x5 * 4x4x3x3")])), "conv2d_tiled", "other sizes");
     }
 
     #[test]
     fn choices_are_read_and_unknown_ones_refused() {
-        assert_eq!(Choice::parse("conv2d=tiled"), Ok(Choice::new("conv2d", "tiled")));
-        assert_eq!(Choice::parse("linear=plain"), Ok(Choice::new("linear", PLAIN)));
+        assert_eq!(VariantChoice::parse("conv2d=tiled"), Ok(VariantChoice::new("conv2d", "tiled")));
+        assert_eq!(VariantChoice::parse("linear=plain"), Ok(VariantChoice::new("linear", PLAIN)));
         for wrong in ["conv2d", "conv2d=other", "relu=plain", "=tiled"] {
-            let error = Choice::parse(wrong).expect_err(wrong);
+            let error = VariantChoice::parse(wrong).expect_err(wrong);
             assert!(error.contains("conv2d=tiled"), "{error}");
         }
     }
@@ -161,7 +164,7 @@ mod tests {
     #[test]
     fn the_table_names_what_exists() {
         for &(operation, gpu, software) in TABLE {
-            assert!([gpu, software].iter().all(|v| Choice::new(operation, v).is_known()), "{operation}");
+            assert!([gpu, software].iter().all(|v| VariantChoice::new(operation, v).is_known()), "{operation}");
         }
     }
 }

@@ -170,7 +170,10 @@ fn convolutions(all: &mut Vec<Case>) {
         convolution([50, 4, 3, 3], [32, 3, 3], 1, 1),
         convolution([14, 130, 1, 1], [272, 3, 3], 1, 1),
         // So many blocks of pixels that an invocation takes twice the channels, with tails of channels, rows and columns.
-        convolution([16, 1, 57, 54], [9, 3, 3], 1, 1),
+        convolution([16, 9, 57, 54], [9, 3, 3], 1, 1),
+        convolution([6, 1, 57, 54], [33, 3, 3], 1, 1),
+        convolution([1, 5, 5, 130], [7, 3, 3], 1, 1),
+        convolution([1, 5, 5, 126], [7, 3, 3], 2, 1),
         convolution([16, 1, 113, 107], [13, 3, 3], 2, 0),
         // Other windows, strides and pads, some of which leave the last pixels unread.
         convolution([3, 16, 14, 14], [32, 1, 1], 2, 0),
