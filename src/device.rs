@@ -1,4 +1,8 @@
-//! Choosing a device by name.
+//! Choosing a device by name, and how many images it may take.
+
+mod limited;
+
+pub use limited::limit_images;
 
 use crate::cpu::{self, CpuEngine};
 use crate::gpu::{self, AdapterError, GpuEngine, GpuError};

@@ -12,6 +12,7 @@ mod eval;
 mod failure;
 mod found;
 mod health;
+mod image_memory;
 mod images;
 mod import;
 mod many;

@@ -176,6 +176,9 @@ impl<'a> Session<'a> {
             about["seconds"] = json!(finished.seconds);
             about["images_per_s"] = json!((config.epochs * images) as f64 / finished.seconds);
             about["peak_bytes"] = json!(finished.peak_memory);
+            if let Some(streaming) = finished.streaming {
+                about["streamed"] = json!({"chunks": streaming.chunks, "images_of_a_chunk": streaming.images});
+            }
             about["final"] = table::json(&finished.evaluation);
         }
         about
@@ -188,7 +191,8 @@ impl<'a> Session<'a> {
 
 fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {
     let options = gpu::Options { dump_wgsl: args.dump_wgsl.clone(), ..Default::default() };
-    Ok(device::open(&args.device, args.threads, options)?)
+    let (engine, chosen) = device::open(&args.device, args.threads, options)?;
+    Ok((args.memory.limit(engine), chosen))
 }
 
 /// The command that goes on with a run.
@@ -209,6 +213,9 @@ fn with_device(args: &Args, mut line: String) -> String {
     }
     if let Some(threads) = args.threads {
         line += &format!(" --threads {threads}");
+    }
+    if let Some(mib) = args.memory.image_memory {
+        line += &format!(" --image-memory {mib}");
     }
     for folder in &args.places.data {
         line += &format!(" --data {}", quoted(&folder.display().to_string()));

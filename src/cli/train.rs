@@ -1,6 +1,7 @@
 //! `proteus train`.
 
 use super::failure::Failure;
+use super::image_memory::ImageMemory;
 use super::images::{self, Places, load};
 use super::many;
 use super::session::{Session, Work};
@@ -54,6 +55,8 @@ pub struct Args {
     /// Threads of the CPU engine [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub threads: Option<usize>,
+    #[command(flatten)]
+    pub memory: ImageMemory,
     /// Seed of everything random
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,

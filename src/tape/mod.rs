@@ -27,6 +27,6 @@ pub use op::{ConvSpec, Extreme, Op, Padding, Rows};
 pub use ops::AdamSpec;
 pub use program::{Call, Operand, Place, Program, Storage};
 pub use record::{Tape, Var};
-pub use store::{Arena, Persistent, PersistentId, Store};
+pub use store::{ALIGNMENT, Arena, Persistent, PersistentId, Store};
 pub use tensor::{Dtype, Shape};
 pub use timing::{KernelTime, Launch, Work};

@@ -10,6 +10,7 @@ use super::programs::{Ledger, alignment_step, evaluation_step, training_step};
 use super::reassign::{self, Branch, Restart};
 use super::schedule;
 use super::start::start;
+use super::supply::{Streaming, Supply};
 use crate::data::ImageSet;
 use crate::model::Model;
 use crate::nn::Mode;
@@ -65,6 +66,7 @@ pub struct Trainer<'a> {
     store: Store,
     model: Box<dyn Model>,
     ledger: Ledger,
+    supply: Supply<'a>,
     branches: Vec<Branch>,
     plans: Option<Plans>,
     course: Course,
@@ -75,15 +77,24 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// A model for `set` with its tensors allocated on the engine, not yet initialised.
     fn allocated(config: Config, set: &'a ImageSet, engine: &'a mut dyn Engine) -> Result<Self, TrainError> {
-        let spec = config.spec(set)?;
-        let mut store = Store::new();
-        let model = spec.declare(&mut store);
-        let groups = model.groups(model.spec().sequence.0.len()).len();
-        let ledger = Ledger::new(&mut store, set, &config, groups);
-        let branches = model.per_prototype().into_iter().map(|id| Branch::new(&mut store, id)).collect();
+        let mut supply = Supply::new(set, config.batch_size, engine.image_limit());
+        let (store, model, ledger, branches, groups) = loop {
+            let mut store = Store::new();
+            let model = config.spec(set)?.declare(&mut store);
+            let groups = model.groups(model.spec().sequence.0.len()).len();
+            let ledger = Ledger::with_room(&mut store, set, &config, groups, supply.room());
+            let branches = model.per_prototype().into_iter().map(|id| Branch::new(&mut store, id)).collect();
+            match (engine.allocate(&store), supply.smaller()) {
+                (Ok(()), _) => break (store, model, ledger, branches, groups),
+                // A device does not say how much memory it has.
+                (Err(EngineError::OutOfMemory { .. }), Some(limit)) => {
+                    supply = Supply::new(set, config.batch_size, limit);
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        };
         let layout = layout(&store);
-        engine.allocate(&store)?;
-        engine.write(store[ledger.images].arena, 0, &set.pixels)?;
+        supply.start(&store, &ledger, engine)?;
         let peak = engine.memory();
         Ok(Trainer {
             course: Course::new(config.seed, config.clusters, groups),
@@ -93,6 +104,7 @@ impl<'a> Trainer<'a> {
             store,
             model,
             ledger,
+            supply,
             branches,
             plans: None,
             layout,
@@ -157,6 +169,11 @@ impl<'a> Trainer<'a> {
     /// The engine in use.
     pub fn engine(&self) -> &dyn Engine {
         self.engine
+    }
+
+    /// How the images go to the device; `None` if it holds them all.
+    pub fn streaming(&self) -> Option<Streaming> {
+        self.supply.streaming()
     }
 
     /// Whole epochs done.
@@ -256,6 +273,7 @@ impl<'a> Trainer<'a> {
         let first = step * self.config.batch_size;
         let batch = self.config.batch_size.min(self.set.len() - first);
         self.engine.write_u32(&self.store[self.ledger.clock], &[first as u32, 0])?;
+        self.reach(step)?;
         self.plans = None;
         let pass = (batch, self.course.active, mode);
         first_not_finite(self.model.as_ref(), &self.store, self.engine, &self.ledger, pass)
@@ -284,9 +302,10 @@ impl<'a> Trainer<'a> {
         while self.course.part.step < total {
             let done = self.course.part.step;
             let until_check = self.config.check_cluster_interval - self.course.since_check;
+            let there = self.reach(done)?;
             let (plan, count) = match plans.train_last {
                 Some(last) if done >= full => (last, 1),
-                _ => (plans.train, until_check.min(burst).min(full.min(total) - done)),
+                _ => (plans.train, until_check.min(burst).min(there).min(full.min(total) - done)),
             };
             let start = Instant::now();
             self.engine.run(plan, count)?;
@@ -323,8 +342,14 @@ impl<'a> Trainer<'a> {
         let plans = self.prepare(self.course.active)?;
         let order: Vec<u32> = (0..self.set.len() as u32).collect();
         self.write_order(&order, 0)?;
-        self.engine.run(plans.evaluate, self.set.len() / self.config.batch_size)?;
+        let (mut done, full) = (0, self.set.len() / self.config.batch_size);
+        while done < full {
+            let count = self.reach(done)?.min(full - done);
+            self.engine.run(plans.evaluate, count)?;
+            done += count;
+        }
         if let Some(last) = plans.evaluate_last {
+            self.reach(full)?;
             self.engine.run(last, 1)?;
         }
         let assignments = self.engine.read_u32(&self.store[self.ledger.winners])?;
@@ -368,6 +393,7 @@ impl<'a> Trainer<'a> {
         let batch = self.store[self.ledger.chosen].shape.len();
         for (images, chosen) in images.chunks(batch).zip(chosen.chunks(batch)) {
             self.write_order(images, 0)?;
+            self.reach(0)?;
             self.engine.write_u32(&self.store[self.ledger.chosen], chosen)?;
             self.engine.run(plan, 1)?;
             for (index, step) in steps[1..].iter_mut().enumerate() {
@@ -409,9 +435,14 @@ impl<'a> Trainer<'a> {
 
     /// Sets the order of the images, `step` steps of which are done.
     fn write_order(&mut self, order: &[u32], step: usize) -> Result<(), EngineError> {
-        self.engine.write_u32(&self.store[self.ledger.order], order)?;
+        self.supply.follow(order, &self.store, &self.ledger, self.engine)?;
         let first = (step * self.config.batch_size).min(order.len());
         self.engine.write_u32(&self.store[self.ledger.clock], &[first as u32, step as u32])
+    }
+
+    /// Sees to it that the device has the images of `step` (from 0) of the order. Returns for how many steps it has them.
+    fn reach(&mut self, step: usize) -> Result<usize, EngineError> {
+        self.supply.reach(step, &self.store, &self.ledger, self.engine)
     }
 
     fn write_schedule(&mut self, lr: f64, groups: usize) -> Result<(), EngineError> {
