@@ -301,3 +301,45 @@ fn known_folders_of_photographs_are_found_by_name() {
         assert!(error.contains(part), "{part} is not in: {error}");
     }
 }
+
+/// Pictures with ICC profiles are those that lcms2 sees in them, in sRGB.
+#[test]
+fn profiles_are_followed() {
+    let home = fixtures().join("profiles");
+    let text = fs::read_to_string(home.join("expected.json")).expect("readable");
+    let expected: BTreeMap<String, String> = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(expected.len(), 11);
+    let plain = |name: &str| {
+        let picture = image::open(home.join(name)).expect("readable").into_rgb8().into_raw();
+        picture.chunks(3).flatten().copied().collect::<Vec<u8>>()
+    };
+    let furthest = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().expect("pixels");
+    for (name, pixels) in &expected {
+        let dir = folder(&[(&format!("profiles/{name}"), name)]);
+        let Loaded { set, skipped, .. } = loaded(dir.path(), &Options::default());
+        assert!(skipped.is_empty() && (set.height, set.width) == (SIDE, SIDE), "{name}");
+        assert_eq!(set.channels, if name.starts_with("grey") { 1 } else { 3 }, "{name}");
+        let pixels: Vec<u8> = (0..pixels.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&pixels[at..at + 2], 16).expect("hexadecimal"))
+            .collect();
+        let found = rgb(&set, 0);
+        assert_eq!(found.len(), pixels.len());
+        // lcms2 goes through the coarse table of the inks by tetrahedra, this program by cubes.
+        let allowed = if ["cmyk.jpg", "ycck.jpg"].contains(&name.as_str()) {
+            8
+        } else if name.ends_with("jpg") {
+            4
+        } else {
+            2
+        };
+        let apart = furthest(&found, &pixels);
+        assert!(apart <= allowed, "{name}: {apart} levels apart");
+        if ["standard.png", "broken.png", "other.png"].contains(&name.as_str()) {
+            assert_eq!(found, plain(name), "{name} stays as it is, to the bit");
+        } else {
+            let without = furthest(&plain(name), &pixels);
+            assert!(without > allowed, "{name}: only {without} levels apart without its profile");
+        }
+    }
+}

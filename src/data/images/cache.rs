@@ -15,7 +15,7 @@ use super::load::Decoded;
 use super::{Listing, Options};
 
 /// First bytes of a file; another version of the program that decodes otherwise has another number.
-const MAGIC: &[u8; 16] = b"proteus images 1";
+const MAGIC: &[u8; 16] = b"proteus images 2";
 
 /// The file of a folder in the cache.
 pub(super) struct Cache {

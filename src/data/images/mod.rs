@@ -4,9 +4,11 @@ mod budget;
 mod cache;
 mod decode;
 mod fit;
+mod inks;
 mod list;
 mod load;
 mod order;
+mod profile;
 mod single;
 mod whole;
 
