@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use proteus::data::images::{Fit, FolderProblem, Listing, Loaded, Options, load};
+use proteus::data::images::{CacheFolder, Fit, FolderProblem, Listing, Loaded, Options, load};
 use proteus::data::{DataError, ImageSet, catalog};
 
 const SIDE: usize = 12;
@@ -230,7 +230,7 @@ fn unreadable_files_are_listed_and_passed_over() {
 fn what_was_decoded_is_kept_until_something_changes() {
     let dir = folder(&[("rgb.png", "a/1.png"), ("rgb.bmp", "b/1.bmp"), ("damaged/truncated.jpg", "b/2.jpg")]);
     let caches = tempfile::tempdir().expect("a folder");
-    let options = Options { cache: Some(caches.path().join("new")), ..sized(8) };
+    let options = Options { cache: Some(CacheFolder { path: caches.path().join("new"), limit: u64::MAX }), ..sized(8) };
     let start = |options: &Options| loaded(dir.path(), options);
     let first = start(&options);
     let again = start(&options);
@@ -279,7 +279,8 @@ fn what_was_decoded_is_kept_until_something_changes() {
 
     // A cache that cannot be written is no error.
     fs::write(caches.path().join("file"), "").expect("write");
-    assert!(!start(&Options { cache: Some(caches.path().join("file")), ..options }).cached);
+    let file = CacheFolder { path: caches.path().join("file"), limit: u64::MAX };
+    assert!(!start(&Options { cache: Some(file), ..options }).cached);
 }
 
 #[test]

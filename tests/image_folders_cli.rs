@@ -143,3 +143,30 @@ fn mistakes_are_explained() {
         &["any images  3x128x128", "needs a folder megadepth of photographs"],
     );
 }
+
+/// The cache is shown, bounded and emptied.
+#[test]
+fn the_cache_is_looked_after() {
+    let place = Place::new(["left", "upper"]);
+    let train = [&["train", "photos", "-k", "2"][..], &QUICK, &["--set", "curriculum=[]", "--quiet"]].concat();
+    let sets = || fs::read_dir(place.path("caches/proteus")).map_or(0, Iterator::count);
+    place.says(&["data", "cache"], 0, &["0 sets, 0 of at most 8192 MiB"]);
+    let run = |args: &[&str], gib: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
+        command.args(args).current_dir(place.dir.path()).env_remove("PROTEUS_DATA").env("PROTEUS_CACHE_GIB", gib);
+        command.env("XDG_CACHE_HOME", place.path("caches")).output().expect("the program starts")
+    };
+    for gib in ["0", "0.000001"] {
+        let output = run(&train, gib);
+        assert!(output.status.success() && sets() == 0, "{gib} GiB: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let output = run(&train, "plenty");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("PROTEUS_CACHE_GIB=plenty"), "{said}");
+    place.says(&train, 0, &[]);
+    let photos = fs::canonicalize(place.path("photos")).expect("a folder");
+    let shown = place.says(&["data", "cache"], 0, &["1 MiB  used today", "1 sets, 1 of at most 8192 MiB"]);
+    assert!(shown.contains(photos.to_str().expect("plain")), "{shown}");
+    place.says(&["data", "cache", "--clear"], 0, &["is empty now; 1 MiB were freed"]);
+    assert_eq!(sets(), 0);
+}

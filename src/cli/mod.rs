@@ -7,6 +7,7 @@ mod bench_step;
 mod compare;
 mod completions;
 mod data;
+mod data_cache;
 mod devices;
 mod eval;
 mod failure;

@@ -29,7 +29,7 @@ A folder of images (JPEG, PNG, WebP, GIF, BMP, TIFF of any size): settings are c
 number and size, and --set, -k, --size and --fit overrule them. config.toml in the run folder has
 all of them; change it there and train with it as CONFIG.toml. Sub-folders, if there are two or
 more, are classes, which only scores use. Decoded images are kept in the user's cache folder
-($XDG_CACHE_HOME/proteus), so that the next start is quick.
+($XDG_CACHE_HOME/proteus), so that the next start is quick: see proteus data cache.
 
 Presets: mnist5k, and as published mnist mnist-test mnist-1k mnist-color affnist-test
   fashion-mnist usps frgc svhn megadepth instagram; add --set model=gmm for the mixture
