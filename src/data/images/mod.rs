@@ -15,7 +15,7 @@ mod whole;
 
 pub use cache_folder::{CacheEntry, CacheFolder, UnknownLimit};
 pub use fit::{Fit, UnknownFit};
-pub use list::{Listing, READ, is_image};
+pub use list::Listing;
 pub use load::{Loaded, load};
 pub use single::{FileError, FileReader};
 
