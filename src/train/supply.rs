@@ -5,8 +5,9 @@ use crate::data::ImageSet;
 use crate::tape::{Engine, EngineError, Store};
 use std::fmt;
 
-/// Chunks go over in pieces of about this many bytes, which bounds the copy that the host makes of them.
-const PIECE: usize = 16 << 20;
+/// Chunks go over in pieces of about this many bytes, which bounds the copy that the host makes of them. So much is more
+/// than drivers are given at once: engines wait in between, and copies of the drivers do not pile up.
+const PIECE: usize = 64 << 20;
 /// Devices take whole words.
 const WORD: usize = 4;
 

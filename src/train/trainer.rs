@@ -77,10 +77,11 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// A model for `set` with its tensors allocated on the engine, not yet initialised.
     fn allocated(config: Config, set: &'a ImageSet, engine: &'a mut dyn Engine) -> Result<Self, TrainError> {
+        let spec = config.spec(set)?;
         let mut supply = Supply::new(set, config.batch_size, engine.image_limit());
         let (store, model, ledger, branches, groups) = loop {
             let mut store = Store::new();
-            let model = config.spec(set)?.declare(&mut store);
+            let model = spec.clone().declare(&mut store);
             let groups = model.groups(model.spec().sequence.0.len()).len();
             let ledger = Ledger::with_room(&mut store, set, &config, groups, supply.room());
             let branches = model.per_prototype().into_iter().map(|id| Branch::new(&mut store, id)).collect();
