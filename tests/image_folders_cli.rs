@@ -165,8 +165,8 @@ fn the_cache_is_looked_after() {
     assert!(output.status.code() == Some(2) && said.contains("PROTEUS_CACHE_GIB=plenty"), "{said}");
     place.says(&train, 0, &[]);
     let photos = fs::canonicalize(place.path("photos")).expect("a folder");
-    let shown = place.says(&["data", "cache"], 0, &["1 MiB  used today", "1 sets, 1 of at most 8192 MiB"]);
-    assert!(shown.contains(photos.to_str().expect("plain")), "{shown}");
+    let shown = place.says(&["data", "cache"], 0, &["1 MiB  used today", "1 set, 1 of at most 8192 MiB"]);
+    assert!(shown.contains(&format!("{} (24 files at 20x16)", photos.display())), "{shown}");
     place.says(&["data", "cache", "--clear"], 0, &["is empty now; 1 MiB were freed"]);
     assert_eq!(sets(), 0);
 }

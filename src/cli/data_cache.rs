@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::images::user_cache;
+use crate::data::images::Origin;
 use std::io::Write;
 use std::time::SystemTime;
 
@@ -27,10 +28,18 @@ pub fn run(clear: bool) -> Result<(), Failure> {
             1 => "1 day ago".into(),
             days => format!("{days} days ago"),
         };
-        let of = entry.folder.as_deref().unwrap_or(&entry.path).display();
-        writeln!(out, "{:>7} MiB  used {used:12}  {of}", entry.bytes.div_ceil(1 << 20))?;
+        let what = match &entry.origin {
+            Some(Origin { folder, files, shape: [_, height, width], fit }) => {
+                let fit = fit.as_ref().map_or(String::new(), |fit| format!(", {fit}"));
+                format!("{} ({files} files at {width}x{height}{fit})", folder.display())
+            }
+            None => entry.path.display().to_string(),
+        };
+        writeln!(out, "{:>7} MiB  used {used:12}  {what}", entry.bytes.div_ceil(1 << 20))?;
     }
     let (taken, most) = (total.div_ceil(1 << 20), caches.limit >> 20);
-    writeln!(out, "{place}: {} sets, {taken} of at most {most} MiB (PROTEUS_CACHE_GIB)", entries.len())?;
+    let count = entries.len();
+    let sets = if count == 1 { "set" } else { "sets" };
+    writeln!(out, "{place}: {count} {sets}, {taken} of at most {most} MiB (PROTEUS_CACHE_GIB)")?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
-use super::cache_folder::{ENDING, UNFINISHED, touch};
+use super::cache_folder::{ENDING, Origin, UNFINISHED, touch};
 use super::load::Decoded;
 use super::{CacheFolder, Listing, Options};
 
@@ -120,8 +120,8 @@ impl Cache {
     }
 }
 
-/// The folder of images that a file of the cache was made of, if it can be told.
-pub(super) fn folder_of(path: &Path) -> Option<PathBuf> {
+/// What a file of the cache was made of, if it can be told.
+pub(super) fn origin(path: &Path) -> Option<Origin> {
     let file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     let mut reader = BufReader::new(file);
@@ -129,7 +129,9 @@ pub(super) fn folder_of(path: &Path) -> Option<PathBuf> {
     reader.read_exact(&mut start).ok()?;
     let header = start.strip_prefix(MAGIC)?.try_into().map(u64::from_le_bytes).ok()?;
     let text = bytes(&mut reader, header.min(length))?;
-    Some(serde_json::from_slice::<Header<Key>>(&text).ok()?.key.folder)
+    let Header { key, shape, .. } = serde_json::from_slice::<Header<Key>>(&text).ok()?;
+    let fit = key.size.map(|_| key.fit);
+    Some(Origin { folder: key.folder, files: key.files.len(), shape, fit })
 }
 
 /// `count` bytes, which the file has.

@@ -41,8 +41,21 @@ pub struct CacheEntry {
     pub bytes: u64,
     /// When it was written or read last.
     pub used: SystemTime,
-    /// The folder of images that it was made of, as far as the file can tell.
-    pub folder: Option<PathBuf>,
+    /// What it was made of, as far as the file can tell.
+    pub origin: Option<Origin>,
+}
+
+/// What a decoded set was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The folder of images.
+    pub folder: PathBuf,
+    /// Number of image files in it.
+    pub files: usize,
+    /// Channels, height and width of the decoded images.
+    pub shape: [usize; 3],
+    /// How they were brought to their size; `None` if it is their own.
+    pub fit: Option<String>,
 }
 
 impl CacheFolder {
@@ -70,7 +83,7 @@ impl CacheFolder {
         };
         let paths = files.map(|file| file.map(|file| file.path())).collect::<Result<Vec<_>, _>>()?;
         let ours = paths.into_iter().filter(|path| path.extension() == Some(OsStr::new(ENDING)));
-        let mut entries: Vec<CacheEntry> = ours.filter_map(|path| entry(path, cache::folder_of)).collect();
+        let mut entries: Vec<CacheEntry> = ours.filter_map(|path| entry(path, cache::origin)).collect();
         entries.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.path.cmp(&b.path)));
         Ok(entries)
     }
@@ -126,10 +139,10 @@ pub(super) fn touch(path: &Path) {
 }
 
 /// A file, if it is still there.
-fn entry(path: PathBuf, folder: impl Fn(&Path) -> Option<PathBuf>) -> Option<CacheEntry> {
+fn entry(path: PathBuf, origin: impl Fn(&Path) -> Option<Origin>) -> Option<CacheEntry> {
     let about = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
     let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    Some(CacheEntry { bytes: about.len(), used, folder: folder(&path), path })
+    Some(CacheEntry { bytes: about.len(), used, origin: origin(&path), path })
 }
 
 /// `proteus` in the user's folder for caches; `None` where there is no such folder.

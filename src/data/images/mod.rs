@@ -13,7 +13,7 @@ mod profile;
 mod single;
 mod whole;
 
-pub use cache_folder::{CacheEntry, CacheFolder, UnknownLimit};
+pub use cache_folder::{CacheEntry, CacheFolder, Origin, UnknownLimit};
 pub use fit::{Fit, UnknownFit};
 pub use list::Listing;
 pub use load::{Loaded, load};
