@@ -98,6 +98,10 @@ impl<'a> Session<'a> {
             let advice = "many times slower than --device cpu, good for checking kernels";
             display.warn(&format!("this is a software adapter, {advice}"));
         }
+        if self.engine.kind() == "cpu" && Path::new(&self.args.config).is_dir() && slow(config) {
+            let advice = "--size 48 takes a smaller encoder and is several times faster";
+            display.warn(&format!("without a GPU resnet18 takes long once transformations join; {advice}"));
+        }
         let done = if let Work::Old(resumption) = &work { resumption.done().0 } else { 0 };
         let mut watch = Watch::new(display, (config, set), &path, about, done);
         if self.args.tensorboard {
@@ -189,6 +193,12 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Whether transformations of photographs are trained with the encoder that is meant for a GPU.
+fn slow(config: &Config) -> bool {
+    let transforms = config.curriculum.iter().any(|&after| after < config.epochs);
+    config.encoder == "resnet18" && config.image_size > 48 && transforms
+}
+
 fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {
     let options = gpu::Options { dump_wgsl: args.dump_wgsl.clone(), ..Default::default() };
     let (engine, chosen) = device::open(&args.device, args.threads, options)?;
@@ -221,4 +231,19 @@ fn with_device(args: &Args, mut line: String) -> String {
         line += &format!(" --data {}", quoted(&folder.display().to_string()));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_encoders_are_warned_of() {
+        let folder = ["encoder=resnet18", "image_size=128", "sequence=identity color", "epochs=9", "curriculum=[3]"];
+        let config = Config::default().set(&folder).expect("a configuration");
+        assert!(slow(&config));
+        for change in ["encoder=resnet20", "image_size=48", "curriculum=[9]"] {
+            assert!(!slow(&config.clone().set(&[change]).expect("a configuration")), "{change}");
+        }
+    }
 }
