@@ -31,7 +31,8 @@ impl Place {
     fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
         command.args(args).current_dir(self.dir.path()).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
-        command.env("XDG_CACHE_HOME", self.path("caches")).output().expect("the program starts")
+        command.env("XDG_CACHE_HOME", self.path("caches")).env_remove("PROTEUS_CACHE_GIB");
+        command.output().expect("the program starts")
     }
 
     /// Standard output and error of a run with this exit code.
