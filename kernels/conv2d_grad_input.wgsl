@@ -3,8 +3,8 @@
 // With RESIDUAL a residual is added, with MASKED the result is then zero where the mask is not positive.
 //
 // dy [B,Co,H',W'], w [Co,Ci,KH,KW]; residual, mask, dx [B,Ci,H,W].
-// The mirror of conv2d: an invocation computes 4 neighbouring pixels of a row for 8 input channels (8 vec4
-// accumulators). Between the strides there is no pixel of dy and the tap counts as zero.
+// The mirror of conv2d: an invocation computes 4 pixels of a row for 8 input channels (8 vec4 accumulators). The pixels are
+// STRIDE apart: then the same taps, every STRIDE-th, meet neighbouring pixels of dy at all four.
 // Workgroup: 64 blocks of 4 pixels. Grid: x, y = blocks of the batch (linear, folded); z = ceil(Ci / 8).
 // Deterministic: one invocation sums each output, in ascending order of (o, ky, kx). A gather, no atomics.
 
@@ -40,16 +40,11 @@ var<storage, read> mask: array<f32>;
 @group(0) @binding(5)
 var<storage, read_write> dx: array<f32>;
 
-// Value of dy that position t (in pixels of x, padded) came from.
-fn gradient(row: u32, t: i32) -> f32 {
-    if t < 0 {
+fn gradient(row: u32, ox: i32) -> f32 {
+    if ox < 0 || ox >= i32(params.out_width) {
         return 0.0;
     }
-    let ox = u32(t) / STRIDE;
-    if ox * STRIDE != u32(t) || ox >= params.out_width {
-        return 0.0;
-    }
-    return dy[row + ox];
+    return dy[row + u32(ox)];
 }
 
 fn store(channel: u32, b: u32, iy: u32, ix: u32, sum: vec4<f32>) {
@@ -57,16 +52,18 @@ fn store(channel: u32, b: u32, iy: u32, ix: u32, sum: vec4<f32>) {
         return;
     }
     let row = ((b * params.in_channels + channel) * params.height + iy) * params.width;
-    let count = min(4u, params.width - ix);
-    for (var j = 0u; j < count; j += 1u) {
-        var value = sum[j];
-        if RESIDUAL {
-            value += residual[row + ix + j];
+    for (var j = 0u; j < 4u; j += 1u) {
+        let i = row + ix + j * STRIDE;
+        if ix + j * STRIDE < params.width {
+            var value = sum[j];
+            if RESIDUAL {
+                value += residual[i];
+            }
+            if MASKED {
+                value = select(0.0, value, mask[i] > 0.0);
+            }
+            dx[i] = value;
         }
-        if MASKED {
-            value = select(0.0, value, mask[row + ix + j] > 0.0);
-        }
-        dx[row + ix + j] = value;
     }
 }
 
@@ -80,7 +77,8 @@ fn main(
     if block >= params.blocks {
         return;
     }
-    let ix = (block % params.row_blocks) * 4u;
+    let in_row = block % params.row_blocks;
+    let ix = in_row % STRIDE + in_row / STRIDE * 4u * STRIDE;
     let line = block / params.row_blocks;
     let iy = line % params.height;
     let b = line / params.height;
@@ -107,19 +105,16 @@ fn main(
     var s7 = vec4<f32>();
 
     for (var o = 0u; o < params.out_channels; o += 1u) {
-        for (var ky = 0u; ky < KH; ky += 1u) {
-            let ty = i32(iy + PAD) - i32(ky);
-            if ty < 0 {
+        for (var ky = (iy + PAD) % STRIDE; ky < KH; ky += STRIDE) {
+            if ky > iy + PAD || (iy + PAD - ky) / STRIDE >= params.out_height {
                 continue;
             }
-            let oy = u32(ty) / STRIDE;
-            if oy * STRIDE != u32(ty) || oy >= params.out_height {
-                continue;
-            }
+            let oy = (iy + PAD - ky) / STRIDE;
             let row = ((b * params.out_channels + o) * params.out_height + oy) * params.out_width;
-            for (var kx = 0u; kx < KW; kx += 1u) {
-                let tx = i32(ix + PAD) - i32(kx);
-                let v = vec4<f32>(gradient(row, tx), gradient(row, tx + 1), gradient(row, tx + 2), gradient(row, tx + 3));
+            for (var kx = (ix + PAD) % STRIDE; kx < KW; kx += STRIDE) {
+                // A multiple of STRIDE, perhaps below zero.
+                let ox = (i32(ix + PAD) - i32(kx)) / i32(STRIDE);
+                let v = vec4<f32>(gradient(row, ox), gradient(row, ox + 1), gradient(row, ox + 2), gradient(row, ox + 3));
                 let tap = o * params.in_channels * window + ky * KW + kx;
                 s0 += w[w0 + tap] * v;
                 s1 += w[w1 + tap] * v;

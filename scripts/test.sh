@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, lints and all tests. The last line is "N passed, N failed, N skipped".
+# Formatting, lints, links in the documentation and all tests. The last line is "N passed, N failed, N skipped".
 #
 # GPU tests need a Vulkan driver. Where there is none this installs Mesa's software driver (Debian, Ubuntu; as root or
 # with sudo), and from then on a GPU test that cannot run fails. With PROTEUS_REQUIRE_GPU=0 nothing is installed, and
@@ -140,6 +140,7 @@ if cargo clippy --version >/dev/null 2>&1; then
 else
     say "clippy is not installed: lints were not checked"
 fi
+check "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
 run_tests --all-targets
 # Examples in the documentation are no target of their own.

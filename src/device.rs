@@ -5,8 +5,10 @@ mod limited;
 pub use limited::limit_images;
 
 use crate::cpu::{self, CpuEngine};
+use crate::data::images::user_folder;
 use crate::gpu::{self, AdapterError, GpuEngine, GpuError};
 use crate::tape::{Engine, EngineError};
+use std::path::PathBuf;
 
 /// Why no device could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +38,19 @@ pub fn open(
     open_with(name, cpu::Options { threads, ..cpu::Options::default() }, options)
 }
 
-/// As [`open`], with all options of both engines.
+/// Where tables of tuned kernels are kept; `None` where the user has no folder for caches.
+pub fn tuned_folder() -> Option<PathBuf> {
+    Some(user_folder()?.join("tuned"))
+}
+
+/// As [`open`], with all options of both engines. A table of tuned kernels is used where there is one.
 pub fn open_with(
     name: &str,
     cpu_options: cpu::Options,
-    options: gpu::Options,
+    mut options: gpu::Options,
 ) -> Result<(Box<dyn Engine>, String), DeviceError> {
+    options.tuned = options.tuned.or_else(tuned_folder);
+    let tuned = |engine: &GpuEngine| if engine.is_tuned() { ", tuned" } else { "" };
     let cpu = |why: &str| -> Result<(Box<dyn Engine>, String), DeviceError> {
         let engine = CpuEngine::with_options(cpu_options)?;
         let line = format!("{}: {why}", engine.device());
@@ -51,7 +60,7 @@ pub fn open_with(
         "cpu" => cpu("asked for"),
         "auto" => match GpuEngine::new("gpu", options) {
             Ok(engine) => {
-                let line = format!("{}: the best GPU found", engine.adapter());
+                let line = format!("{}: the best GPU found{}", engine.adapter(), tuned(&engine));
                 Ok((Box::new(engine), line))
             }
             Err(GpuError::Adapter(AdapterError::OnlySoftware { .. })) => {
@@ -62,7 +71,7 @@ pub fn open_with(
         },
         name => {
             let engine = GpuEngine::new(name, options)?;
-            let line = format!("{}: asked for", engine.adapter());
+            let line = format!("{}: asked for{}", engine.adapter(), tuned(&engine));
             Ok((Box::new(engine), line))
         }
     }

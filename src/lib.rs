@@ -1,11 +1,10 @@
 //! Proteus: deep transformation-invariant clustering (Monnier, Groueix and Aubry, NeurIPS 2020)
 //! on a compute engine written for it by hand.
 
-#![allow(rustdoc::broken_intra_doc_links, reason = "shapes, as in x [B,C,H,W], are no links")]
-
 pub mod bench;
 pub mod cli;
 pub mod cpu;
+#[allow(rustdoc::broken_intra_doc_links, reason = "shapes, as in x [B,C,H,W], are no links")]
 pub mod data;
 pub mod device;
 pub mod gpu;

@@ -1,12 +1,14 @@
 //! New images under the prototypes of a run: the run's own images get what the run gave them.
 
+mod program;
+
+use program::{proteus, text};
 use proteus::cpu::CpuEngine;
 use proteus::data::{ImageSet, mnist5k};
 use proteus::train::{Assigner, Config, Observer, Progress, RunFolder, train};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::{Command, Output};
 
 struct Silent;
 
@@ -59,16 +61,6 @@ fn the_images_of_a_run_get_what_the_run_gave_them() {
         assert_eq!(alone, found[33..34]);
         assert!(assigner.assign(&[]).expect("nothing").is_empty());
     }
-}
-
-fn proteus(args: &[&str], folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args(args).current_dir(folder).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
-    command.output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

@@ -133,6 +133,74 @@ fn single_operations_run_on_a_gpu_as_in_plain_rust() {
     }
 }
 
+/// The table is made, told, used, kept to what it was made for, and forgotten.
+#[test]
+fn tuned_kernels_are_measured_and_used() {
+    if adapter::open_or_skip(proteus::gpu::Options::default()).is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let name = std::env::var("PROTEUS_TEST_GPU").unwrap_or("gpu:0".into());
+    let small = ["--device", &name, "--preset", "usps", "--size", "8", "--set", "batch_size=2", "--set", "clusters=2"];
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
+        command.args(args).args(small).env("XDG_CACHE_HOME", folder.path()).output().expect("the program starts")
+    };
+    let told = stdout(&run(&["tune", "--filter", "^linear$|_weight$"]));
+    assert!(told.contains("conv2d_grad_weight 2x16x8x8 * 2x16x8x8") && told.contains("choices in"), "{told}");
+    assert!(!told.contains("conv2d_grad_input"), "{told}");
+    let files: Vec<_> = std::fs::read_dir(folder.path().join("proteus/tuned")).expect("a folder").collect();
+    let [Ok(file)] = &files[..] else { panic!("one table, not {files:?}") };
+    let table = std::fs::read_to_string(file.path()).expect("readable");
+    assert!(table.contains("operation = \"linear\"") && table.contains("shapes = \"2x16x8x8 * 2x16x8x8\""), "{table}");
+
+    // Whatever was measured, all is plain now.
+    std::fs::write(file.path(), table.replace("\"tiled\"", "\"plain\"")).expect("written");
+    let told = stdout(&run(&["profile", "--steps", "1", "--variant", "linear=tiled"]));
+    assert!(told.contains(", tuned"), "{told}");
+    let has = |name: &str| told.lines().any(|line| line.split_whitespace().next() == Some(name));
+    assert!(has("conv2d_grad_weight") && !has("conv2d_grad_weight_tiled"), "by the table: {told}");
+    assert!(has("linear_tiled"), "forced: {told}");
+
+    std::fs::write(file.path(), "device = 3").expect("written");
+    for args in [&["profile"][..], &["tune"]] {
+        let output = run(args);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && error.contains("proteus tune --forget"), "{args:?}: {error}");
+    }
+    stdout(&run(&["tune", "--forget"]));
+    assert!(!file.path().exists(), "it is gone");
+}
+
+#[test]
+fn variants_are_asked_for_by_name() {
+    for (args, expected) in [
+        (&["profile", "--device", "cpu", "--variant", "conv2d=tiled"][..], "--variant is for the GPU"),
+        (&["profile", "--variant", "conv2d=quick"], "conv2d=tiled"),
+        (&["tune", "--device", "cpu"], "name a GPU"),
+        (&["tune", "--variant", "conv2d=tiled"], "every variant is tried"),
+    ] {
+        let output = proteus(args);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && error.contains(expected), "{args:?}: {error}");
+    }
+}
+
+/// What a device that is not there would do at best.
+#[test]
+fn least_times_need_no_device() {
+    let text = stdout(&proteus(&["profile", "--peaks", "60000,3000"]));
+    let row = |name: &str| text.lines().find(|l| l.split_whitespace().next() == Some(name)).expect(name).to_string();
+    // 19 convolutions of ResNet-20 at batch 128, by hand: 15 * 128 * 28 * 28 * 16 * 16 * 9 * 2 and what begins the stages.
+    assert!(row("conv2d_tiled").contains("7.8"), "{text}");
+    assert!(row("all").contains("24.7"), "{text}");
+    for wrong in ["60000", "0,1", "x,3", "inf,1"] {
+        let output = proteus(&["profile", "--peaks", wrong]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && error.contains("such as 60000,3000"), "{wrong}: {error}");
+    }
+}
+
 #[test]
 fn peaks_are_above_what_kernels_reach() {
     let mut engine = CpuEngine::new(Some(1)).expect("an engine");

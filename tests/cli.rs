@@ -1,20 +1,10 @@
 //! The program as a user runs it.
 
 mod adapter;
+mod program;
 
+use program::{command, proteus, refused, text};
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
-
-fn proteus(args: &[&str], folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args(args).current_dir(folder).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
-    command.output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// A run that is short but goes through both stages and a last partial batch.
 const SHORT: [&str; 14] = [
@@ -123,14 +113,7 @@ fn runs_get_folders_of_their_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let quick = ["train", "--device", "cpu", "--quiet", "--set", "limit=20", "--set", "epochs=1"];
     // Started together: none may take another's folder.
-    let runs: Vec<_> = (0..3)
-        .map(|_| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-            command.args(quick).current_dir(folder.path());
-            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-            command.spawn().expect("the program starts")
-        })
-        .collect();
+    let runs: Vec<_> = (0..3).map(|_| command(&quick, folder.path()).spawn().expect("the program starts")).collect();
     for run in runs {
         let output = run.wait_with_output().expect("it ends");
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -138,19 +121,6 @@ fn runs_get_folders_of_their_own() {
     }
     let runs: Vec<_> = fs::read_dir(folder.path().join("runs/mnist5k")).expect("runs").collect();
     assert_eq!(runs.len(), 3);
-}
-
-/// Exit code 2, one line on the standard error with all of `parts`, no panic.
-fn refused(output: &Output, parts: &[&str]) {
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    let lines: Vec<&str> = message.lines().collect();
-    assert_eq!(lines.len(), 1, "one line: {message}");
-    assert!(lines[0].starts_with("error: "), "{message}");
-    assert!(!message.contains("panicked"), "{message}");
-    for part in parts {
-        assert!(message.contains(part), "'{part}' in {message}");
-    }
 }
 
 #[test]
@@ -188,9 +158,8 @@ fn mistakes_get_one_clear_line() {
 fn a_run_survives_the_loss_of_its_report() {
     let folder = tempfile::tempdir().expect("a folder");
     // A file where the folder of pictures should be, as the run is taken up.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args([&SHORT[..], &["--out", "run", "--set", "sequence=identity", "--set", "curriculum=[]"]].concat());
-    assert!(command.current_dir(folder.path()).output().expect("it starts").status.success());
+    let identity = ["--out", "run", "--set", "sequence=identity", "--set", "curriculum=[]"];
+    assert!(proteus(&[&SHORT[..], &identity].concat(), folder.path()).status.success());
     fs::remove_dir_all(folder.path().join("run/prototypes")).expect("removed");
     fs::write(folder.path().join("run/prototypes"), "in the way").expect("written");
     let args = ["train", "--resume", "run", "--device", "cpu", "--set", "epochs=4", "--quiet"];
@@ -221,8 +190,7 @@ fn completions_and_the_manual_are_complete() {
 fn no_adapter_and_no_room_are_said() {
     let folder = tempfile::tempdir().expect("a folder");
     // A loader without drivers finds no adapter.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args(["train", "--device", "gpu"]).current_dir(folder.path());
+    let mut command = command(&["train", "--device", "gpu"], folder.path());
     for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
         command.env(variable, "/nonexistent/driver.json");
     }
@@ -299,41 +267,4 @@ fn a_named_adapter_trains_and_shows_its_kernels() {
     let (gpu, cpu) = (losses("gpu"), losses("cpu"));
     assert_eq!(gpu.len(), 2);
     assert!(gpu.iter().zip(&cpu).all(|(g, c)| (g - c).abs() < 1e-3 * c), "{gpu:?} {cpu:?}");
-}
-
-/// Ctrl-C ends the step, saves and says so.
-#[cfg(unix)]
-#[test]
-fn ctrl_c_saves() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args([
-        "train",
-        "--device",
-        "cpu",
-        "--set",
-        "epochs=9000",
-        "--set",
-        "sequence=identity affine",
-        "--set",
-        "curriculum=[9000]",
-        "--out",
-        "run",
-    ]);
-    command.current_dir(folder.path()).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
-    let child = command.spawn().expect("the program starts");
-    let weights = folder.path().join("run/model.safetensors");
-    for _ in 0..600 {
-        if weights.exists() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(killed.success());
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("stopped on request"), "{}", text(&output.stderr));
-    let output = proteus(&["eval", "run", "--device", "cpu", "--json"], folder.path());
-    assert!(output.status.success(), "{}", text(&output.stderr));
 }

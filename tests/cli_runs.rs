@@ -1,24 +1,13 @@
 //! Stopping, killing and going on, several seeds and comparisons, as a user does them.
 
+mod program;
+
+use program::{command, proteus, text};
+use proteus::train::RunFolder;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
-
-fn command(args: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args(args).current_dir(folder).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn proteus(args: &[&str], folder: &Path) -> Output {
-    command(args, folder).output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// Standard output of a run of the program that succeeds.
 fn succeeds(args: &[&str], folder: &Path) -> String {
@@ -93,8 +82,8 @@ fn kill_and_resume() {
     succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
     let run = here.join("run");
     let mut child = command(&train(&settings, &["--out", "run", "--quiet"]), here).spawn().expect("the program starts");
-    // From then on the folder knows the name of its preset.
-    wait_for(&run.join("run.json"), &mut child);
+    // From then on the folder is a run's.
+    wait_for(&run.join("config.toml"), &mut child);
     let mut kills = 0;
     let mut wait = 1;
     loop {
@@ -137,25 +126,101 @@ fn kill_and_resume() {
     fails(&args, here, 2, &["state.safetensors", "begin a new one"]);
 }
 
-/// Ctrl-C says how to go on, and that works.
+/// Killed as it began, a run has not begun yet or knows the name of its preset.
+#[test]
+fn killed_as_it_began() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    let run = here.join("run");
+    let args = train(&["epochs=1", "sequence=identity", "curriculum=[]"], &["--out", "run", "--quiet"]);
+    // It ends where it would write the configuration.
+    fs::create_dir_all(run.join("config.toml.part")).expect("a folder");
+    fails(&args, here, 2, &["config.toml"]);
+    assert_eq!(json(&run.join("run.json"))["preset"], "mnist5k");
+    fails(&["train", "--resume", "run"], here, 2, &["run is no run folder"]);
+    fs::remove_dir(run.join("config.toml.part")).expect("removed");
+    succeeds(&args, here);
+    // Nothing but what is written first.
+    let files = fs::read_dir(&run).expect("a folder").map(|file| file.expect("a file").path());
+    let kept = |path: &Path| path.ends_with("config.toml") || path.ends_with("run.json");
+    for path in files.filter(|path| !kept(path)) {
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect("removed");
+    }
+    for args in [&["report", "run", "--device", "cpu"][..], &["eval", "run"], &["assign", "run", "mnist5k"]] {
+        fails(args, here, 2, &["run has no weights yet"]);
+    }
+    let mut about = json(&run.join("run.json"));
+    about["final"].take();
+    fs::write(run.join("run.json"), about.to_string()).expect("written");
+    succeeds(&["train", "--resume", "run", "--device", "cpu", "--quiet"], here);
+    let about = json(&run.join("run.json"));
+    assert_eq!((&about["preset"], about["final"].is_object()), (&"mnist5k".into(), true));
+    fails(&args, here, 2, &["already holds files"]);
+}
+
+/// A run that another process has taken is passed over, whether it began or not.
+#[test]
+fn runs_that_others_train_are_passed_over() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    let settings = ["epochs=1", "sequence=identity", "curriculum=[]"];
+    succeeds(&train(&settings, &["--runs", "2", "--only", "2", "--out", "sweep", "--quiet"]), here);
+    let held = RunFolder::claim(&here.join("sweep/seed_0")).expect("a new folder");
+    let resume = ["train", "--resume", "sweep", "--device", "cpu"];
+    let shown = succeeds(&resume, here);
+    assert!(shown.contains("seed_0 is being trained by another process") && shown.contains("1 of 2 runs"), "{shown}");
+    fails(&[&resume[..], &["--only", "1"]].concat(), here, 1, &["seed_0 is being trained by another process"]);
+    drop(held);
+    assert!(succeeds(&resume, here).contains("2 of 2 runs are finished"));
+}
+
+/// Ctrl-C and SIGTERM say how to go on, and that works. `timeout` sends its signal twice.
 #[cfg(unix)]
 #[test]
-fn ctrl_c_and_resume() {
+fn stopped_by_signals_and_resumed() {
     let home = tempfile::tempdir().expect("a folder");
     let here = home.path();
     let settings = ["epochs=12", "sequence=identity affine", "curriculum=[1]"];
     succeeds(&train(&settings, &["--out", "whole", "--quiet"]), here);
-    let mut child = command(&train(&settings, &["--out", "run"]), here).spawn().expect("the program starts");
-    wait_for(&here.join("run/model.safetensors"), &mut child);
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(killed.success());
-    let output = child.wait_with_output().expect("it ends");
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{message}");
-    let line = message.lines().find_map(|l| l.split_once("To go on: proteus ")).expect("how to go on").1;
-    succeeds(&line.split(' ').collect::<Vec<_>>(), here);
-    assert_eq!(result(&here.join("run")), result(&here.join("whole")));
-    assert_eq!(json(&here.join("run/run.json"))["resumed"], 1);
+    for (run, signals) in [("interrupted", &["-INT"][..]), ("terminated", &["-TERM", "-TERM"])] {
+        let mut child = command(&train(&settings, &["--out", run]), here).spawn().expect("the program starts");
+        wait_for(&here.join(run).join("model.safetensors"), &mut child);
+        for signal in signals {
+            let killed = Command::new("kill").args([signal, child.id().to_string().as_str()]).status().expect("kill");
+            assert!(killed.success());
+        }
+        let output = child.wait_with_output().expect("it ends");
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{run}: {message}");
+        assert!(message.contains("stopped on request"), "{run}: {message}");
+        succeeds(&["eval", run, "--device", "cpu", "--json"], here);
+        let line = message.lines().find_map(|l| l.split_once("To go on: proteus ")).expect("how to go on").1;
+        succeeds(&line.split(' ').collect::<Vec<_>>(), here);
+        assert_eq!(result(&here.join(run)), result(&here.join("whole")), "{run}");
+        assert_eq!(json(&here.join(run).join("run.json"))["resumed"], 1, "{run}");
+    }
+}
+
+/// The page shows aligned prototypes while the run trains, and so does one that is written for it.
+#[test]
+fn a_run_is_looked_at_while_it_trains() {
+    let home = tempfile::tempdir().expect("a folder");
+    let here = home.path();
+    let settings = ["epochs=9000", "sequence=identity affine", "curriculum=[0]"];
+    let mut child = command(&train(&settings, &["--out", "run", "--quiet"]), here).spawn().expect("the program starts");
+    let page = here.join("run/report.html");
+    wait_for(&page, &mut child);
+    let early = fs::read_to_string(&page).expect("a report");
+    let written = proteus(&["report", "run", "--device", "cpu"], here);
+    let late = fs::read_to_string(&page).expect("a report");
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+    assert!(written.status.success(), "{}", text(&written.stderr));
+    for page in [early, late] {
+        for part in [" of 9000 epochs", "written again as training goes on", "Nearest", "prototype 0 after affine"] {
+            assert!(page.contains(part), "'{part}'");
+        }
+    }
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! `proteus data` as a user runs it.
 
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use proteus::data::{ImageSet, idx};
 
 fn data(args: &[&str], folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.arg("data").args(args).current_dir(folder).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
-    command.output().expect("the program starts")
+    program::proteus(&[&["data"], args].concat(), folder)
 }
 
 #[track_caller]

@@ -1,8 +1,10 @@
 //! A folder of images as a user trains on it.
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 struct Place {
     dir: tempfile::TempDir,
@@ -29,8 +31,7 @@ impl Place {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-        command.args(args).current_dir(self.dir.path()).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
+        let mut command = program::command(args, self.dir.path());
         command.env("XDG_CACHE_HOME", self.path("caches")).env_remove("PROTEUS_CACHE_GIB");
         command.output().expect("the program starts")
     }
@@ -153,9 +154,9 @@ fn the_cache_is_looked_after() {
     let sets = || fs::read_dir(place.path("caches/proteus")).map_or(0, Iterator::count);
     place.says(&["data", "cache"], 0, &["0 sets, 0 of at most 8192 MiB"]);
     let run = |args: &[&str], gib: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-        command.args(args).current_dir(place.dir.path()).env_remove("PROTEUS_DATA").env("PROTEUS_CACHE_GIB", gib);
-        command.env("XDG_CACHE_HOME", place.path("caches")).output().expect("the program starts")
+        let mut command = program::command(args, place.dir.path());
+        command.env("XDG_CACHE_HOME", place.path("caches")).env("PROTEUS_CACHE_GIB", gib);
+        command.output().expect("the program starts")
     };
     for gib in ["0", "0.000001"] {
         let output = run(&train, gib);
@@ -168,6 +169,6 @@ fn the_cache_is_looked_after() {
     let photos = fs::canonicalize(place.path("photos")).expect("a folder");
     let shown = place.says(&["data", "cache"], 0, &["1 MiB  used today", "1 set, 1 of at most 8192 MiB"]);
     assert!(shown.contains(&format!("{} (24 files at 20x16)", photos.display())), "{shown}");
-    place.says(&["data", "cache", "--clear"], 0, &["is empty now; 1 MiB were freed"]);
+    place.says(&["data", "cache", "--clear"], 0, &["no decoded images are left in ", "; 1 MiB were freed"]);
     assert_eq!(sets(), 0);
 }

@@ -1,23 +1,16 @@
 //! Checkpoints of the published code as runs: what that code computed from them comes out again (see
 //! tests/fixtures/README.md).
 
+mod program;
+
+use program::{proteus, text};
 use proteus::cpu::CpuEngine;
 use proteus::data::mnist5k;
 use proteus::train::{Config, Published, evaluate_run};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn proteus(args: &[&str], folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus"));
-    command.args(args).current_dir(folder).env_remove("PROTEUS_DATA").env("NO_COLOR", "1");
-    command.output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use std::process::Output;
 
 fn fixtures() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -39,13 +32,9 @@ fn unpack(name: &str, folder: &Path) {
 }
 
 /// Exit code 2, one line on the standard error with all of `parts`, no run folder.
+#[track_caller]
 fn refused(output: &Output, folder: &Path, parts: &[&str]) {
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert_eq!(message.lines().count(), 1, "one line: {message}");
-    for part in ["error: "].iter().chain(parts) {
-        assert!(message.contains(part), "'{part}' in {message}");
-    }
+    program::refused(output, parts);
     assert!(!folder.join("run").exists(), "mistakes leave nothing behind");
 }
 

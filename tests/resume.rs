@@ -6,7 +6,9 @@ use proteus::cpu::{CpuEngine, Isa, Options};
 use proteus::data::{ImageSet, mnist5k};
 use proteus::gpu;
 use proteus::tape::Engine;
-use proteus::train::{Config, Observer, Progress, Restart, Resumption, RunFolder, STATE, TrainError, preset, train};
+use proteus::train::{
+    Config, Evaluation, Observer, Progress, Restart, Resumption, RunFolder, STATE, TrainError, Trainer, preset, train,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
@@ -35,6 +37,22 @@ impl Observer for Restarts {
     }
 }
 
+/// Looks at aligned prototypes at every evaluation, and counts them.
+struct Looks(usize);
+
+impl Observer for Looks {
+    fn progress(&mut self, _: Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn evaluated(&mut self, _: usize, evaluation: &Evaluation, trainer: &mut Trainer) {
+        let images: Vec<u32> = (0..20).rev().collect();
+        let chosen: Vec<u32> = images.iter().map(|&i| evaluation.assignments[i as usize]).collect();
+        let aligned = trainer.align(&images, &chosen).expect("aligned");
+        self.0 += usize::from(aligned.iter().all(|x| x.is_finite()) && aligned.len() == 20 * 28 * 28);
+    }
+}
+
 const NEVER: usize = usize::MAX;
 
 /// Both stages, a last partial batch, restarts of clusters at looks that fall anywhere in an epoch.
@@ -54,12 +72,11 @@ fn cpu() -> CpuEngine {
     CpuEngine::new(Some(2)).expect("an engine")
 }
 
-/// What a run left: its files but for times, tensors by name.
+/// What a run left: its files but for times, and the tensors of its state by name.
 fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for name in
-        ["config.toml", "val_metrics.tsv", "val_scores.tsv", "final_scores.tsv", "cluster_counts.tsv", "labels.csv"]
-    {
+    let tables = ["val_metrics.tsv", "val_scores.tsv", "final_scores.tsv", "cluster_counts.tsv", "labels.csv"];
+    for name in [&tables[..], &["config.toml", "model.safetensors"]].concat() {
         files.insert(name.to_string(), fs::read(path.join(name)).expect(name));
     }
     let table = fs::read_to_string(path.join("train_metrics.tsv")).expect("readable");
@@ -68,12 +85,10 @@ fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
         [&columns[..3], &columns[4..]].concat().join("\t")
     };
     files.insert("train_metrics.tsv".into(), table.lines().map(timeless).collect::<Vec<_>>().join("\n").into_bytes());
-    for name in ["model.safetensors", STATE] {
-        let bytes = fs::read(path.join(name)).expect(name);
-        let file = safetensors::SafeTensors::deserialize(&bytes).expect(name);
-        for (tensor, view) in file.tensors().into_iter().filter(|(tensor, _)| tensor != "train_metrics.tsv") {
-            files.insert(format!("{name}: {tensor}"), view.data().to_vec());
-        }
+    let bytes = fs::read(path.join(STATE)).expect(STATE);
+    let state = safetensors::SafeTensors::deserialize(&bytes).expect(STATE);
+    for (tensor, view) in state.tensors().into_iter().filter(|(tensor, _)| tensor != "train_metrics.tsv") {
+        files.insert(format!("{STATE}: {tensor}"), view.data().to_vec());
     }
     files
 }
@@ -149,9 +164,26 @@ fn on_a_gpu_too() {
     let Some(mut engine) = adapter::open_or_skip(gpu::Options::default()) else { return };
     let config = config(&["limit=24", "epochs=2", "curriculum=[1]", "clusters=3"]);
     let home = tempfile::tempdir().expect("a folder");
-    let expected = whole(&home.path().join("whole"), &config, &mut engine);
+    let expected = looked_at(&home.path().join("looked"), &config, &mut engine);
     let found = interrupted(&home.path().join("stopped"), &config, &mut engine, &[1, 3]);
     same(&found, &expected, "on a GPU");
+}
+
+fn looked_at(path: &Path, config: &Config, engine: &mut dyn Engine) -> BTreeMap<String, Vec<u8>> {
+    let set = images(config);
+    let mut folder = RunFolder::create(path, config, &set).expect("a folder");
+    let mut looks = Looks(0);
+    train(config, &set, engine, &mut folder, &mut looks).expect("a run");
+    assert_eq!(looks.0, config.epochs);
+    left(path)
+}
+
+#[test]
+fn looking_at_a_run_changes_no_bit_of_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let config = config(&[]);
+    let expected = whole(&home.path().join("whole"), &config, &mut cpu());
+    same(&looked_at(&home.path().join("looked"), &config, &mut cpu()), &expected, "looked at");
 }
 
 /// States between evaluations do not disturb the run, and a run that is killed goes on from the last of them, whatever it

@@ -1,6 +1,7 @@
 //! A set that a device does not hold at once is streamed to it in chunks, with the results, to the bit, of the whole set.
 
 mod adapter;
+mod program;
 
 use proteus::cpu::CpuEngine;
 use proteus::data::{ImageSet, mnist5k};
@@ -235,8 +236,7 @@ fn a_device_without_memory_for_the_set_gets_chunks() {
 fn the_program_says_that_it_streams() {
     let home = tempfile::tempdir().expect("a folder");
     let run = |args: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_proteus"));
-        let output = command.args(args).current_dir(home.path()).env("NO_COLOR", "1").output().expect("it starts");
+        let output = program::proteus(args, home.path());
         let text = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
         assert!(output.status.success(), "{args:?}: {text}");
         text

@@ -10,7 +10,7 @@ use common::table::cases;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use proteus::data::ImageSet;
-use proteus::gpu::{Access, Dispatch, Lowered, lower, wgsl};
+use proteus::gpu::{Access, Dispatch, Lowered, Variants, lower, wgsl};
 use proteus::tape::{Arena, Dtype, Program, Store, Tape};
 use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
 
@@ -47,7 +47,9 @@ fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
 /// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
     let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
-    cases.chain(preset_steps()).flat_map(|p| [false, true].map(|fuse| lower(&p, fuse).expect("lowers"))).collect()
+    let ways = [(false, Variants::default()), (true, Variants::default()), (true, Variants::all("tiled"))];
+    let programs = cases.chain(preset_steps());
+    programs.flat_map(|p| ways.each_ref().map(|(fuse, variants)| lower(&p, *fuse, variants).expect("lowers"))).collect()
 }
 
 /// A module with its constants resolved, valid at WebGPU's baseline.
@@ -203,7 +205,7 @@ fn no_file_is_forgotten() {
 #[test]
 fn faults_are_found() {
     let training = preset_steps().into_iter().last().expect("a step");
-    let lowered = lower(&training, true).expect("lowers");
+    let lowered = lower(&training, true, &Variants::default()).expect("lowers");
     let dispatch = lowered.dispatches.iter().find(|d| d.kernel == "batch_norm").expect("is used");
     let text = wgsl::source("batch_norm", &[]).expect("a kernel");
     let check = |text: &str, dispatch: &Dispatch| {
@@ -252,6 +254,6 @@ fn reading_and_writing_one_arena_is_refused() {
     program.calls.truncate(1);
     let (input, output) = (program.calls[0].inputs[0].storage, program.calls[0].outputs[0].storage);
     program.storages[output].place = program.storages[input].place;
-    let error = lower(&program, true).expect_err("one arena is read and written").to_string();
+    let error = lower(&program, true, &Variants::default()).expect_err("one arena is read and written").to_string();
     assert!(error.contains("arena State"), "{error}");
 }

@@ -8,7 +8,7 @@
 
 Every contender runs once a round, one after the other, so that a machine that drifts drifts for all. Ratios are taken
 within a round; the table gives the median round. `modules` is built as the published code is, `batched` as a careful
-user of PyTorch would write it (see dti_torch.py).
+user of PyTorch would write it (see dti_torch.py); `batched+compile` and `batched+graph` add torch.compile or a CUDA graph.
 """
 import argparse, json, os, statistics, subprocess, sys
 
@@ -54,14 +54,15 @@ def main():
             device = report['device']
             times['proteus'].append(report['ms_median'])
             for style in args.styles:
-                peer = run([sys.executable, os.path.join(HERE, 'dti_torch.py'), '--preset', preset, '--model', model, '--style', style,
+                build, *flags = style.split('+')
+                peer = run([sys.executable, os.path.join(HERE, 'dti_torch.py'), '--preset', preset, '--model', model, '--style', build,
                             '--device', args.torch_device, '--threads', str(args.threads), '--steps', str(args.steps)]
-                           + args.torch_args)
+                           + [f'--{flag}' for flag in flags] + args.torch_args)
                 times[style].append(peer['ms_median'])
-        cells = [f"{statistics.median(times['proteus']):.1f}"]
+        cells = [f"{statistics.median(times['proteus']):.4g}"]
         for style in args.styles:
             ratios = [t / p for t, p in zip(times[style], times['proteus'])]
-            cells += [f'{statistics.median(times[style]):.0f}', f'{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})']
+            cells += [f'{statistics.median(times[style]):.3g}', f'{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})']
         print(f'| {name} | {" | ".join(cells)} |', flush=True)
     print(f'\n{device}; PyTorch {peer["torch"]} on {peer["device"]}; batch 128, K 10; median of {args.rounds} rounds')
 

@@ -54,7 +54,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let baseline = args.baseline.as_deref().map(read).transpose()?;
     let replaced = args.kernel.iter().map(|k| replacement(k)).collect::<Result<Vec<_>, _>>()?;
     let subject = args.choice.subject(1, &[], None)?;
-    let (mut engine, chosen) = args.choice.open_with(false, gpu::Options::default())?;
+    // A kernel of the user's stands beside that of ours in whose place it is.
+    let variant = |(kernel, _): &(String, PathBuf)| {
+        let (operation, variant) = gpu::variant_of(kernel);
+        gpu::Choice::new(operation, variant)
+    };
+    let variants: Vec<_> = replaced.iter().map(variant).collect();
+    let ours = gpu::Options { variants: variants.clone(), ..gpu::Options::default() };
+    let (mut engine, chosen) = args.choice.open_with(false, ours)?;
     if !replaced.is_empty() && engine.kind() != "gpu" {
         return Err(Failure::User(format!(
             "--kernel replaces WGSL, and the device is {chosen}; choose one with --device gpu"
@@ -65,7 +72,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let name = call.op.name();
         args.filter.as_ref().is_none_or(|f| f.is_match(name))
             && args.shape.as_ref().is_none_or(|s| call.shapes().contains(s))
-            && (replaced.is_empty() || replaced.iter().any(|(kernel, _)| kernel == name))
+            && (variants.is_empty() || variants.iter().any(|v| v.operation == name))
     };
     let calls: Vec<&Call> = distinct(&program).into_iter().filter(wanted).collect();
     if calls.is_empty() {

@@ -15,7 +15,7 @@ pub fn run(clear: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     if clear {
         let freed = caches.clear().map_err(|e| Failure::Failed(format!("cannot empty {place}: {e}")))?;
-        writeln!(out, "{place} is empty now; {} MiB were freed", freed.div_ceil(1 << 20))?;
+        writeln!(out, "no decoded images are left in {place}; {} MiB were freed", freed.div_ceil(1 << 20))?;
         return Ok(());
     }
     let entries = caches.entries().map_err(|e| Failure::Failed(format!("cannot read {place}: {e}")))?;

@@ -7,6 +7,9 @@ use crate::tape::EngineError;
 use crate::train::{ConfigError, ImportError, TrainError};
 use std::process::ExitCode;
 
+/// Exit code of a program that was asked to stop.
+pub const STOPPED: u8 = 130;
+
 /// Why the program ends early.
 #[derive(Debug)]
 pub enum Failure {
@@ -14,7 +17,7 @@ pub enum Failure {
     User(String),
     /// Something failed: exit code 1.
     Failed(String),
-    /// Ctrl-C: exit code 130.
+    /// Ctrl-C or SIGTERM: exit code [`STOPPED`].
     Stopped(String),
     /// The reader of our output has gone: nothing left to say.
     Closed,
@@ -26,7 +29,7 @@ impl Failure {
         let (text, code) = match self {
             Failure::User(text) => (format!("error: {text}"), 2),
             Failure::Failed(text) => (format!("error: {text}"), 1),
-            Failure::Stopped(text) => (text, 130),
+            Failure::Stopped(text) => (text, STOPPED),
             Failure::Closed => return ExitCode::SUCCESS,
         };
         eprintln!("{text}");

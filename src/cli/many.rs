@@ -113,18 +113,19 @@ fn one(
                 say(args.quiet, format!("{} is finished", path.display()));
                 return Ok(());
             }
-            match Resumption::open(&path, config.clone(), set) {
-                Err(busy @ TrainError::Busy(_)) if !only => {
-                    say(args.quiet, busy.to_string());
-                    return Ok(());
-                }
-                opened => Work::Old(Box::new(opened?)),
-            }
+            Resumption::open(&path, config.clone(), set).map(|resumption| Work::Old(Box::new(resumption)))
         }
         Err(TrainError::NoRun { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Work::New(RunFolder::create(&path, &config, set)?)
+            RunFolder::claim(&path).map(Work::New)
         }
         Err(other) => return Err(other.into()),
+    };
+    let work = match work {
+        Err(busy @ TrainError::Busy(_)) if !only => {
+            say(args.quiet, busy.to_string());
+            return Ok(());
+        }
+        work => work?,
     };
     session.train(&config, set, &runs.preset, work)
 }

@@ -24,6 +24,7 @@ mod session;
 mod subject;
 mod table;
 mod train;
+mod tune;
 mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -49,12 +50,13 @@ enum Command {
     Data(data::Args),
     Bench(bench::Args),
     Profile(profile::Args),
+    Tune(tune::Args),
     Devices(devices::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
 }
 
-/// Runs the program. Exit codes: 0, 1 for a failure, 2 for a user's mistake, 130 when stopped by Ctrl-C.
+/// Runs the program. Exit codes: 0, 1 for a failure, 2 for a user's mistake, 130 when stopped by Ctrl-C or SIGTERM.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Tune(args) => tune::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Man(args) => completions::man(args, Cli::command()),

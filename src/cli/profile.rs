@@ -3,7 +3,8 @@
 use super::failure::Failure;
 use super::subject::{Choice, Steps, write_plot};
 use super::table::columns;
-use crate::bench::{Profile, Share, profile, shares, trace};
+use crate::bench::{Peaks, Profile, Reckoning, Share, profile, reckon, shares, trace};
+use crate::tape::KernelTime;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
   proteus profile --layers                     and by the size of the operands
   proteus profile --device cpu --without chains   every operation on rows by itself
   proteus profile --trace step.json            a trace for ui.perfetto.dev or chrome://tracing
+  proteus profile --peaks 60000,3000           least times on a GPU of 60 TFLOP/s and 3 TB/s that is not there
 
 GFLOP/s counts convolutions in the direct form. Bytes are those that a kernel cannot avoid to move: each operand once.
 Roof is the least time in which the device could do the arithmetic and move the bytes, by the peaks it
@@ -33,14 +35,27 @@ pub struct Args {
     /// Draw the share of each kernel as a plot in this file
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Run nothing; count what the GPU engine would launch, and the least time of each kernel at these peaks
+    #[arg(long, value_name = "GFLOP/S,GB/S", value_parser = read_peaks, conflicts_with_all = ["trace", "plot", "json"])]
+    peaks: Option<Peaks>,
     /// Print one JSON object: step, peaks, kernels, layers
     #[arg(long)]
     json: bool,
 }
 
+fn read_peaks(text: &str) -> Result<Peaks, String> {
+    let number = |s: &str| s.trim().parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0);
+    let both = text.split_once(',').and_then(|(gflops, gbytes)| Some((number(gflops)?, number(gbytes)?)));
+    let (gflops, gbytes) = both.ok_or("two positive numbers are expected, such as 60000,3000")?;
+    Ok(Peaks { gflops, gbytes })
+}
+
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
     let subject = args.choice.subject(args.steps.steps, &[], None)?;
+    if let Some(peaks) = args.peaks {
+        return count(&reckon(&subject, peaks, args.choice.fuses())?, args.layers);
+    }
     let (mut engine, chosen) = args.choice.open()?;
     let profile = profile(&subject, engine.as_mut())?;
     if let Some(path) = &args.trace {
@@ -73,6 +88,50 @@ pub fn run(args: Args) -> Result<(), Failure> {
         writeln!(out, "\ntrace of {} steps: {}", profile.steps, path.display())?;
     }
     Ok(())
+}
+
+/// What a step consists of, and the least that it takes.
+fn count(reckoning: &Reckoning, layers: bool) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let rows = reckoning.by_kernel();
+    writeln!(out, "{}", least_times(&rows, reckoning.peaks))?;
+    if layers {
+        writeln!(out, "\n{}", least_times(&reckoning.by_layer(), reckoning.peaks))?;
+    }
+    Ok(())
+}
+
+fn least_times(kernels: &[KernelTime], peaks: Peaks) -> String {
+    let names = ["kernel", "launches", "GFLOP", "MB", "least us", "share", "bound by"];
+    let mut rows = vec![names.map(String::from).to_vec()];
+    let all = KernelTime {
+        name: "all",
+        detail: String::new(),
+        time: kernels.iter().map(|k| k.time).sum(),
+        calls: kernels.iter().map(|k| k.calls).sum(),
+        flops: kernels.iter().map(|k| k.flops).sum(),
+        bytes: kernels.iter().map(|k| k.bytes).sum(),
+    };
+    for k in kernels.iter().chain([&all]) {
+        let by_arithmetic = peaks.bound(k.flops, k.bytes).1;
+        let bound = if k.flops + k.bytes == 0 {
+            "-"
+        } else if by_arithmetic {
+            "arithmetic"
+        } else {
+            "memory"
+        };
+        rows.push(vec![
+            format!("{} {}", k.name, shortened(&k.detail)).trim_end().to_string(),
+            k.calls.to_string(),
+            format!("{:.3}", k.flops as f64 / 1e9),
+            format!("{:.1}", k.bytes as f64 / 1e6),
+            format!("{:.1}", k.time.as_secs_f64() * 1e6),
+            format!("{:.1} %", 100.0 * k.time.as_secs_f64() / all.time.as_secs_f64().max(1e-12)),
+            bound.into(),
+        ]);
+    }
+    columns(&rows)
 }
 
 fn summary(profile: &Profile) -> String {

@@ -37,7 +37,7 @@ pub struct Display {
 }
 
 impl Display {
-    /// For a run over `images` images; `stop` is set by Ctrl-C.
+    /// For a run over `images` images; `stop` is set by Ctrl-C and SIGTERM.
     pub fn new(quiet: bool, images: usize, config: &Config, sequence: Sequence, stop: Arc<AtomicBool>) -> Self {
         let bar = if !quiet && std::io::stderr().is_terminal() {
             let template = "{wide_bar:.cyan/blue} {pos}/{len} steps  {msg}";

@@ -1,6 +1,6 @@
-//! A device on which runs are trained one after the other, stopped by Ctrl-C.
+//! A device on which runs are trained one after the other, stopped by Ctrl-C or SIGTERM.
 
-use super::failure::Failure;
+use super::failure::{Failure, STOPPED};
 use super::progress::Display;
 use super::train::Args;
 use super::watch::Watch;
@@ -12,13 +12,15 @@ use crate::tape::Engine;
 use crate::train::{Config, Finished, Resumption, RunFolder, TrainError, train};
 use crate::{device, gpu};
 use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A run to train.
 pub enum Work {
-    /// From the beginning.
+    /// From the beginning, in a folder in which nothing has been written.
     New(RunFolder),
     /// From where it was left.
     Old(Box<Resumption>),
@@ -42,7 +44,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Opens the device and listens for Ctrl-C.
+    /// Opens the device and listens for Ctrl-C and SIGTERM.
     pub fn open(args: &'a Args) -> Result<Self, Failure> {
         let (engine, chosen) = open(args)?;
         if let Some(path) = &args.dump_wgsl {
@@ -52,15 +54,7 @@ impl<'a> Session<'a> {
             let failed = |e| Failure::User(format!("cannot create the folder {} for kernels: {e}", path.display()));
             std::fs::create_dir_all(path).map_err(failed)?;
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = stop.clone();
-        let handler = ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::Relaxed) {
-                // Asked twice: the user does not want to wait for the step. Files are always whole.
-                std::process::exit(130);
-            }
-        });
-        handler.map_err(|e| Failure::Failed(format!("cannot listen for Ctrl-C: {e}")))?;
+        let stop = listen().map_err(|e| Failure::Failed(format!("cannot listen for Ctrl-C and SIGTERM: {e}")))?;
         Ok(Session { args, engine, chosen, stop })
     }
 
@@ -70,7 +64,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Whether Ctrl-C was pressed.
+    /// Whether a stop was asked for.
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -92,6 +86,10 @@ impl<'a> Session<'a> {
         let folder = work.folder().clone();
         let about = self.about(config, tag, &path, None);
         folder.write("run.json", format!("{about:#}\n").as_bytes())?;
+        if let Work::New(folder) = &work {
+            // Only now: a run that can go on knows the name of its preset.
+            folder.start(config, set)?;
+        }
 
         let display = Display::new(self.args.quiet, set.len(), config, sequence, self.stop.clone());
         if self.engine.kind() == "gpu" && self.chosen.contains(", software") {
@@ -197,6 +195,18 @@ impl<'a> Session<'a> {
 fn slow(config: &Config) -> bool {
     let transforms = config.curriculum.iter().any(|&after| after < config.epochs);
     config.encoder == "resnet18" && config.image_size > 48 && transforms
+}
+
+/// A flag that Ctrl-C and SIGTERM set. SIGHUP stays as it is, since `nohup` has it ignored.
+fn listen() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    // Ctrl-C where a stop was asked for already: the user does not want to wait for the step. Files are always whole. A
+    // second SIGTERM says nothing new: `timeout` sends two, to the process and to its group.
+    flag::register_conditional_shutdown(SIGINT, STOPPED.into(), stop.clone())?;
+    for signal in [SIGINT, SIGTERM] {
+        flag::register(signal, stop.clone())?;
+    }
+    Ok(stop)
 }
 
 fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use crate::bench::Subject;
+use crate::gpu::GpuEngine;
 use crate::tape::Engine;
 use crate::{cpu, device, gpu};
 use clap::builder::RangedU64ValueParser;
@@ -43,6 +44,9 @@ pub struct Choice {
     /// fusion (the GPU's operations that run as one kernel), reuse (memory shared between results); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
+    /// Use this kernel for an operation that has several on the GPU, wherever it can; may be repeated
+    #[arg(long, value_name = "OPERATION=VARIANT", value_parser = gpu::Choice::parse)]
+    variant: Vec<gpu::Choice>,
 }
 
 /// Writes a plot to a file.
@@ -58,9 +62,32 @@ impl Choice {
         Ok(Subject::new(&self.preset, &changes, size.or(self.size), self.stage, steps)?)
     }
 
+    /// Whether the GPU's operations that go together run as one kernel.
+    pub fn fuses(&self) -> bool {
+        !self.without.iter().any(|w| w == "fusion")
+    }
+
     /// Opens the device.
     pub fn open(&self) -> Result<(Box<dyn Engine>, String), Failure> {
         self.open_with(true, gpu::Options::default())
+    }
+
+    /// Opens the device, a GPU, with these variants of kernels and none that were tuned.
+    pub fn open_gpu(&self, variants: Vec<gpu::Choice>) -> Result<GpuEngine, Failure> {
+        let name = match self.device.as_str() {
+            "auto" => "gpu",
+            "cpu" => {
+                return Err(Failure::User("the kernels of the CPU have no variants; name a GPU with --device".into()));
+            }
+            name => name,
+        };
+        if !self.variant.is_empty() || !self.without.is_empty() {
+            return Err(Failure::User(
+                "every variant is tried, so --variant and --without have no meaning here".into(),
+            ));
+        }
+        let options = gpu::Options { variants, ..gpu::Options::default() };
+        Ok(GpuEngine::new(name, options).map_err(device::DeviceError::from)?)
     }
 
     /// Opens the device, on the CPU perhaps with every operation on rows by itself.
@@ -69,8 +96,12 @@ impl Choice {
         let [winograd, chained, reuse, fuse] = SAVINGS.map(has);
         let chains = chains && chained;
         let cpu = cpu::Options { threads: self.threads, winograd, chains, reuse, ..cpu::Options::default() };
-        let gpu = gpu::Options { reuse, fuse, ..gpu };
+        let variants = [&gpu.variants[..], &self.variant].concat();
+        let gpu = gpu::Options { reuse, fuse, variants, ..gpu };
         let (engine, mut chosen) = device::open_with(&self.device, cpu, gpu)?;
+        if !self.variant.is_empty() && engine.kind() == "cpu" {
+            return Err(Failure::User(format!("--variant is for the GPU, and the device is {chosen}")));
+        }
         if !self.without.is_empty() {
             let other = if engine.kind() == "cpu" { &["fusion"][..] } else { &["winograd", "chains"] };
             if let Some(saving) = self.without.iter().find(|s| other.contains(&s.as_str())) {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
   proteus train my.toml --data ~/sets --out run1  a configuration of your own
   proteus train ~/photos -k 12                    a folder of images of your own, 12 clusters
   proteus train --runs 5                          five seeds, then mean, std and least loss
-  proteus train --resume runs/mnist5k/1122_mnist5k  go on after Ctrl-C or a crash
+  proteus train --resume runs/mnist5k/1122_mnist5k  go on after Ctrl-C, SIGTERM or a crash
 
 A run that was stopped goes on by --resume and ends with the result, to the bit, that it would have
 had otherwise on the same device; with --set epochs=N it goes on for more. --resume also takes the
@@ -133,7 +133,7 @@ fn single(args: &Args, config: &Config, tag: &str) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => RunFolder::free(Path::new("runs"), tag, config)?,
     };
-    let folder = RunFolder::create(&path, config, &set)?;
+    let folder = RunFolder::claim(&path)?;
     session.train(config, &set, tag, Work::New(folder))
 }
 

@@ -5,7 +5,7 @@ use super::health::Health;
 use super::progress::Display;
 use crate::data::ImageSet;
 use crate::report::{Events, Evolution, Gallery, Report, together};
-use crate::train::{Clusters, Config, Epoch, Evaluation, Observer, Progress, Restart, Streaming, TrainError};
+use crate::train::{Clusters, Config, Epoch, Evaluation, Observer, Progress, Restart, Streaming, TrainError, Trainer};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Least time between two reports of a run that goes on.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// Time between two of them, as a multiple of what the last one took.
+const REPORT_SHARE: u32 = 20;
 /// Most clusters whose shares become curves of TensorBoard.
 const CURVES: usize = 32;
 
@@ -26,8 +28,8 @@ pub struct Watch<'a> {
     about: Value,
     health: Health,
     events: Option<Events>,
-    clusters: Option<Clusters>,
-    reported: Option<Instant>,
+    /// When the page was last written, and how long that took.
+    reported: Option<(Instant, Duration)>,
     /// Whether something could not be kept or written, which is said once.
     failed: bool,
 }
@@ -42,8 +44,8 @@ impl<'a> Watch<'a> {
         epochs: usize,
     ) -> Self {
         let (run, health) = (run.to_path_buf(), Health::new(config));
-        let (events, clusters, reported, failed) = (None, None, None, false);
-        let mut watch = Watch { display, config, set, run, about, health, events, clusters, reported, failed };
+        let (events, reported, failed) = (None, None, false);
+        let mut watch = Watch { display, config, set, run, about, health, events, reported, failed };
         let rewound = Evolution::of(&watch.run).rewind(epochs);
         watch.check(rewound);
         watch
@@ -67,6 +69,14 @@ impl<'a> Watch<'a> {
                 None
             }
         }
+    }
+
+    /// Writes report.html as the run is now. Some images pass through the model once more, no more than the evaluation has
+    /// just taken.
+    fn report(&self, evaluation: &Evaluation, trainer: &mut Trainer) -> Result<(), TrainError> {
+        let (run, config, set, about) = (&self.run, self.config, self.set, &self.about);
+        let gallery = &Gallery::new(config, set, trainer, evaluation)?;
+        Report { run, config, set, about, evaluation, gallery }.write().map(|_| ())
     }
 
     fn pictures(&self, epoch: usize, clusters: &Clusters, events: &mut Events) -> Result<(), TrainError> {
@@ -122,7 +132,6 @@ impl Observer for Watch<'_> {
             }
             self.events = self.check(written).map(|()| events);
         }
-        self.clusters = Some(clusters.clone());
     }
 
     fn epoch(&mut self, epoch: usize, loss: f64, evaluation: Option<&Evaluation>) {
@@ -136,13 +145,16 @@ impl Observer for Watch<'_> {
             let written = events.scalars(epoch, &values);
             self.events = self.check(written).map(|()| events);
         }
-        let due = epoch < self.config.epochs && self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
-        if let (Some(clusters), true) = (self.clusters.clone(), due) {
-            let gallery = Gallery::plain(self.config, self.set, clusters, evaluation);
-            let (run, config, set, about) = (&self.run, self.config, self.set, &self.about);
-            let written = Report { run, config, set, about, evaluation, gallery: &gallery }.write();
+    }
+
+    fn evaluated(&mut self, epoch: usize, evaluation: &Evaluation, trainer: &mut Trainer) {
+        let due = |(at, took): (Instant, Duration)| at.elapsed() >= REPORT_EVERY.max(REPORT_SHARE * took);
+        // The last one is written when the run has ended.
+        if epoch < self.config.epochs && self.reported.is_none_or(due) {
+            let start = Instant::now();
+            let written = self.report(evaluation, trainer);
             self.check(written);
-            self.reported = Some(Instant::now());
+            self.reported = Some((Instant::now(), start.elapsed()));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The CPU engine: a twin of every kernel, threaded, with register-tiled products.
 //!
 //! Feature maps (what convolution, normalisation, shortcuts and pooling work on) are kept channels last,
-//! [B,H,W,C], everything else as the tape says; `lower` inserts the few conversions. Every kernel splits its work
+//! `[B,H,W,C]`, everything else as the tape says; `lower` inserts the few conversions. Every kernel splits its work
 //! in a way that does not depend on the number of threads, or computes each output in one piece, so results are the
 //! same to the bit for any number of threads.
 
@@ -127,7 +127,7 @@ impl<'a> Args<'a> {
     }
 }
 
-/// Extents of a feature map [B,C,H,W].
+/// Extents of a feature map `[B,C,H,W]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Map {
     b: usize,

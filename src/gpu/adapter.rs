@@ -225,10 +225,11 @@ fn advice() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn summary(index: usize, name: &str, device_type: wgpu::DeviceType) -> AdapterSummary {
+    /// What tests know of an adapter.
+    pub fn summary(index: usize, name: &str, device_type: wgpu::DeviceType) -> AdapterSummary {
         AdapterSummary {
             index,
             name: name.to_string(),

@@ -8,10 +8,11 @@ use super::GpuError;
 use super::adapter::{self, AdapterSummary, Selection};
 use super::buffers::{Arenas, Pool, STORAGE, bytes_of, download, upload};
 use super::device::Gpu;
-use super::lower::{Binding, Lowered, lower};
+use super::lower::{Binding, Choice, Lowered, Variants, lower, variant_of};
 use super::options::Options;
 use super::pipeline::{Key, Pipelines};
 use super::profile;
+use super::tuned::Tuned;
 use crate::tape::memory::{ACTIVATIONS, Lifetime, assign};
 use crate::tape::{ALIGNMENT, Arena, Engine, EngineError, Launch, Operand, Place, PlanId, Program, Store, Work};
 
@@ -62,6 +63,7 @@ pub struct GpuEngine {
     gpu: Gpu,
     adapter: AdapterSummary,
     options: Options,
+    tuned: Vec<Choice>,
     pipelines: Pipelines,
     arenas: Arenas,
     pool: Pool,
@@ -75,12 +77,17 @@ impl GpuEngine {
     pub fn new(selection: &str, options: Options) -> Result<Self, GpuError> {
         let selection: Selection = selection.parse()?;
         let (wgpu_adapter, adapter) = adapter::select(&selection)?;
+        let tuned = match &options.tuned {
+            Some(folder) => Tuned::read(folder, &adapter)?.choice,
+            None => Vec::new(),
+        };
         let gpu = Gpu::open(&wgpu_adapter, &adapter, &options)?;
         let pipelines = Pipelines::new(options.checked, options.kernels.clone(), options.dump_wgsl.clone());
         Ok(GpuEngine {
             gpu,
             adapter,
             options,
+            tuned,
             pipelines,
             arenas: Arenas::default(),
             pool: Pool::default(),
@@ -95,6 +102,11 @@ impl GpuEngine {
         &self.adapter
     }
 
+    /// Whether a table of tuned kernels is in use.
+    pub fn is_tuned(&self) -> bool {
+        !self.tuned.is_empty()
+    }
+
     /// Waits until all work submitted so far is done.
     pub fn finish(&mut self) -> Result<(), EngineError> {
         self.in_flight.clear();
@@ -107,8 +119,20 @@ impl GpuEngine {
         self.gpu.device.destroy();
     }
 
+    /// A kernel that was replaced runs whatever else was chosen.
+    fn variants(&self) -> Variants {
+        let replaced = self.options.kernels.iter().map(|(name, _)| {
+            let (operation, variant) = variant_of(name);
+            Choice::new(operation, variant)
+        });
+        let chosen = self.options.variants.iter().chain(&self.tuned).cloned();
+        Variants::of_class(self.adapter.software).over(replaced.chain(chosen))
+    }
+
     fn load_all(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
-        let lowered: Vec<Lowered> = programs.iter().map(|p| lower(p, self.options.fuse)).collect::<Result<_, _>>()?;
+        let variants = self.variants();
+        let lowered: Vec<Lowered> =
+            programs.iter().map(|p| lower(p, self.options.fuse, &variants)).collect::<Result<_, _>>()?;
         let keys = lowered.iter().flat_map(|plan| &plan.dispatches).map(Key::new);
         self.pipelines.compile(&self.gpu, keys)?;
         let placed = self.place(&lowered)?;

@@ -13,13 +13,15 @@ mod lower;
 mod options;
 mod pipeline;
 mod profile;
+mod tuned;
 pub mod wgsl;
 
 pub use adapter::{AdapterError, AdapterSummary, Selection, adapters};
 pub use check::check_kernel;
 pub use engine::GpuEngine;
-pub use lower::{Access, Binding, Dispatch, Lowered, Param, lower};
+pub use lower::{Access, Binding, Choice, Dispatch, Lowered, PLAIN, Param, VARIANTS, Variants, lower, variant_of};
 pub use options::Options;
+pub use tuned::{Tuned, TunedError};
 
 /// Failures on the way to a working engine.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,9 @@ pub enum GpuError {
     /// No adapter fits.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
+    /// The table of tuned kernels is damaged.
+    #[error(transparent)]
+    Tuned(#[from] TunedError),
     /// The driver refused to open the adapter.
     #[error("{adapter} cannot be opened: {message}")]
     Open {

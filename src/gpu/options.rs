@@ -1,5 +1,6 @@
 //! Choices for the engine.
 
+use super::lower::Choice;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub struct Options {
     pub dump_wgsl: Option<PathBuf>,
     /// Files that replace built-in kernels, by the kernels' names. Turns `checked` on for these.
     pub kernels: Vec<(String, PathBuf)>,
+    /// Variants of kernels to use instead of those that devices of this class start with; the first that fits holds.
+    pub variants: Vec<Choice>,
+    /// Folder of the tables that [`super::Tuned`] reads, used where `variants` has nothing.
+    pub tuned: Option<PathBuf>,
     /// Bytes of device memory to stay below.
     pub memory_limit: Option<usize>,
     /// How long to wait for the device before giving up.
@@ -34,6 +39,8 @@ impl Default for Options {
             baseline_limits: false,
             dump_wgsl: None,
             kernels: Vec::new(),
+            variants: Vec::new(),
+            tuned: None,
             memory_limit: None,
             timeout: Duration::from_secs(300),
         }

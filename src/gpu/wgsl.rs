@@ -36,7 +36,10 @@ kernels![
     "control_grid_grad",
     "conv2d",
     "conv2d_grad_input",
+    "conv2d_grad_input_tiled",
     "conv2d_grad_weight",
+    "conv2d_grad_weight_tiled",
+    "conv2d_tiled",
     "copy",
     "count",
     "expected_cost",
@@ -52,6 +55,7 @@ kernels![
     "linear",
     "linear_grad_input",
     "linear_grad_weight",
+    "linear_tiled",
     "log_softmax",
     "log_softmax_grad",
     "min_row",
@@ -86,7 +90,7 @@ kernels![
     "sum_rows",
 ];
 
-shared!["bilinear", "homography", "normal_rows", "rows", "workgroup_sum"];
+shared!["bilinear", "conv_tile", "homography", "normal_rows", "rows", "workgroup_sum"];
 
 /// The directive that stands for a shared file, on a line of its own.
 const IMPORT: &str = "//#import ";

@@ -28,7 +28,7 @@ impl Common {
         Common { clusters, transformer, initial: declare.initial, weights, spec }
     }
 
-    /// Weights of the pixels [C,H,W], if there are any.
+    /// Weights of the pixels `[C,H,W]`, if there are any.
     pub fn weights(&self, tape: &mut Tape, store: &Store) -> Option<Var> {
         self.weights.map(|id| tape.persistent(store, id))
     }
@@ -42,7 +42,7 @@ impl Common {
         self.transformer.write_constants(store, engine)
     }
 
-    /// Prototypes transformed for each of the images x [B,C,H,W] in evaluation mode [B,K,C,H,W].
+    /// Prototypes transformed for each of the images x `[B,C,H,W]` in evaluation mode `[B,K,C,H,W]`.
     pub fn transformed(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Var {
         let features = self.transformer.features(tape, store, x, active, Mode::Eval);
         let predicted = self.transformer.predict(tape, store, features, None, (active, Mode::Eval));

@@ -20,9 +20,9 @@ const MIXING: f32 = 1.0;
 
 /// A batch under the mixture.
 struct Likelihood {
-    /// -log N(x_i; k) [B,K].
+    /// -log N(x_i; k) `[B,K]`.
     distances: Var,
-    /// -sum over k of gamma_ik (log N_ik + log pi_k) [B].
+    /// -sum over k of gamma_ik (log N_ik + log pi_k) `[B]`.
     cost: Var,
 }
 

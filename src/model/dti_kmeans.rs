@@ -22,7 +22,7 @@ impl DtiKmeans {
         DtiKmeans { prototypes, common: Common::new(declare, spec, vec![prototypes]) }
     }
 
-    /// Distances [B,K] of x to every prototype, or [B,1] to the `winner`, for features of x.
+    /// Distances `[B,K]` of x to every prototype, or `[B,1]` to the `winner`, for features of x.
     fn distances(&self, tape: &mut Tape, store: &Store, x: Var, features: Option<Var>, to: Against) -> Var {
         let transformer = &self.common.transformer;
         let predicted = transformer.predict(tape, store, features, to.winner, (to.active, to.mode));

@@ -20,33 +20,33 @@ use rand::Rng;
 /// What a training step minimises and what it learns about the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Objective {
-    /// What is minimised, shape [1].
+    /// What is minimised, shape `[1]`.
     pub loss: Var,
-    /// Distances [B,K], without gradient where the model needs none.
+    /// Distances `[B,K]`, without gradient where the model needs none.
     pub distances: Var,
-    /// Nearest prototype u32 [B].
+    /// Nearest prototype u32 `[B]`.
     pub winner: Var,
 }
 
 /// A batch compared with the prototypes, for evaluation.
 #[derive(Clone, Copy, Debug)]
 pub struct Compared {
-    /// Distances [B,K]: squared, or -log N in a mixture.
+    /// Distances `[B,K]`: squared, or -log N in a mixture.
     pub distances: Var,
-    /// Smallest distance [B].
+    /// Smallest distance `[B]`.
     pub minimum: Var,
-    /// Nearest prototype u32 [B].
+    /// Nearest prototype u32 `[B]`.
     pub winner: Var,
-    /// What each image adds to the loss [B].
+    /// What each image adds to the loss `[B]`.
     pub cost: Var,
 }
 
 /// Values that clusters start from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
-    /// Prototypes, or means of a mixture [K,C,H,W].
+    /// Prototypes, or means of a mixture `[K,C,H,W]`.
     pub prototypes: Vec<f32>,
-    /// Standard deviations of a mixture [K,C,H,W]; other models do not look at them.
+    /// Standard deviations of a mixture `[K,C,H,W]`; other models do not look at them.
     pub deviations: Vec<f32>,
 }
 
@@ -67,10 +67,10 @@ pub trait Model {
     /// What all models have, to change it.
     fn common_mut(&mut self) -> &mut Common;
 
-    /// The loss of images x [B,C,H,W] with the first `active` transformations after the identity, in training mode.
+    /// The loss of images x `[B,C,H,W]` with the first `active` transformations after the identity, in training mode.
     fn objective(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Objective;
 
-    /// Images x [B,C,H,W] compared with all prototypes, in evaluation mode.
+    /// Images x `[B,C,H,W]` compared with all prototypes, in evaluation mode.
     fn evaluate(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Compared;
 
     /// Writes the values that clusters start from.
@@ -81,12 +81,12 @@ pub trait Model {
         &self.common().spec
     }
 
-    /// The prototypes [K,C,H,W].
+    /// The prototypes `[K,C,H,W]`.
     fn prototypes(&self) -> PersistentId {
         self.common().clusters[0]
     }
 
-    /// Standard deviations [K,C,H,W] and logits of the mixing weights [K] of a mixture.
+    /// Standard deviations `[K,C,H,W]` and logits of the mixing weights `[K]` of a mixture.
     fn mixture(&self) -> Option<[PersistentId; 2]> {
         None
     }
@@ -113,14 +113,15 @@ pub trait Model {
         self.common().write_constants(store, engine)
     }
 
-    /// Prototype `winner` u32 [B] of each image x [B,C,H,W] after each of the `active` transformations, [B,C,H,W] each, in
-    /// evaluation mode. The last is the prototype aligned to the image; while only the identity is active there is none.
+    /// Prototype `winner` u32 `[B]` of each image x `[B,C,H,W]` after each of the `active` transformations, `[B,C,H,W]`
+    /// each, in evaluation mode. The last is the prototype aligned to the image; while only the identity is active
+    /// there is none.
     fn align(&self, tape: &mut Tape, store: &Store, x: Var, winner: Var, active: usize) -> Vec<Var> {
         let prototypes = tape.persistent(store, self.prototypes());
         self.common().transformer.chain(tape, store, (x, prototypes, winner), active)
     }
 
-    /// All prototypes transformed for each of the images x [B,C,H,W], in evaluation mode -> [B,K,C,H,W].
+    /// All prototypes transformed for each of the images x `[B,C,H,W]`, in evaluation mode -> `[B,K,C,H,W]`.
     fn transformed(&self, tape: &mut Tape, store: &Store, x: Var, active: usize) -> Var {
         assert!(active > 0, "the identity alone transforms nothing");
         self.common().transformed(tape, store, x, active)

@@ -44,9 +44,9 @@ impl Stage {
 /// Parameters of the active transformations for a batch.
 #[derive(Clone, Debug)]
 pub struct Predicted {
-    /// Of each active transformation, [B,K,P] or, for the winners only, [B,P].
+    /// Of each active transformation, `[B,K,P]` or, for the winners only, `[B,P]`.
     betas: Vec<Var>,
-    /// The winners u32 [B].
+    /// The winners u32 `[B]`.
     winner: Option<Var>,
     mode: Mode,
 }
@@ -92,15 +92,15 @@ impl Transformer {
         Ok(())
     }
 
-    /// Features [B,d] of images x [B,C,H,W] while `active` transformations are; the identity alone needs none.
+    /// Features `[B,d]` of images x `[B,C,H,W]` while `active` transformations are; the identity alone needs none.
     pub fn features(&self, tape: &mut Tape, store: &Store, x: Var, active: usize, mode: Mode) -> Option<Var> {
         assert!(active <= self.stages.len(), "{active} transformations active of {}", self.stages.len());
         let encoder = self.encoder.as_ref().filter(|_| active > 0)?;
         Some(encoder.forward(tape, store, x, mode))
     }
 
-    /// Parameters of the first `active` transformations for features [B,d]: of all K prototypes, or only of the `winner`
-    /// u32 [B] of each image. Without features there are none.
+    /// Parameters of the first `active` transformations for features `[B,d]`: of all K prototypes, or only of the `winner`
+    /// u32 `[B]` of each image. Without features there are none.
     pub fn predict(
         &self,
         tape: &mut Tape,
@@ -118,7 +118,7 @@ impl Transformer {
         Predicted { betas: betas.collect(), winner, mode }
     }
 
-    /// Images [K,C,H,W], one a prototype, transformed for each image of the batch.
+    /// Images `[K,C,H,W]`, one a prototype, transformed for each image of the batch.
     pub fn apply(&self, tape: &mut Tape, store: &Store, images: Var, predicted: &Predicted, acting: Acting) -> Source {
         let rows = if predicted.winner.is_some() { Rows::Selected } else { Rows::Each };
         let mut source = Source { image: images, rows, index: predicted.winner };
@@ -130,8 +130,8 @@ impl Transformer {
         source
     }
 
-    /// Prototype `winner` u32 [B] of each image x [B,C,H,W] after each of the `active` transformations, in evaluation mode:
-    /// [B,C,H,W] each. `images` are the prototypes [K,C,H,W].
+    /// Prototype `winner` u32 `[B]` of each image x `[B,C,H,W]` after each of the `active` transformations, in
+    /// evaluation mode: `[B,C,H,W]` each. `images` are the prototypes `[K,C,H,W]`.
     pub fn chain(
         &self,
         tape: &mut Tape,
@@ -165,7 +165,7 @@ impl Transformer {
         Source::own(transformation.apply(tape, source, beta, &constants, self.padding))
     }
 
-    /// Every intermediate result of transforming the prototypes `images` [K,C,H,W] for x [B,C,H,W], named, in order.
+    /// Every intermediate result of transforming the prototypes `images` `[K,C,H,W]` for x `[B,C,H,W]`, named, in order.
     pub fn trace(
         &self,
         tape: &mut Tape,

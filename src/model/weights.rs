@@ -1,7 +1,7 @@
 //! Fixed weights of pixels in the distance.
 
 /// Outer product of two unit-peak Gaussians of standard deviation `std` pixels centred on the image, the same for every
-/// channel: [C,H,W].
+/// channel: `[C,H,W]`.
 pub fn gaussian_weights(channels: usize, height: usize, width: usize, std: f64) -> Vec<f32> {
     let bell = |size: usize| -> Vec<f64> {
         let centre = (size as f64 - 1.0) / 2.0;

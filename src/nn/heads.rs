@@ -13,7 +13,7 @@ pub const STACKED: &str = "*";
 /// as the identity.
 #[derive(Clone, Debug)]
 pub struct Heads {
-    /// Weights [K,O,I] and biases [K,O] of the three layers.
+    /// Weights `[K,O,I]` and biases `[K,O]` of the three layers.
     layers: [[PersistentId; 2]; 3],
     k: usize,
 }
@@ -36,7 +36,7 @@ impl Heads {
         Heads { layers, k }
     }
 
-    /// Outputs of every head for features [B,d] -> [B,K,P].
+    /// Outputs of every head for features `[B,d]` -> `[B,K,P]`.
     pub fn all(&self, tape: &mut Tape, store: &Store, features: Var) -> Var {
         let [b, d] = tape.shape(features).tail();
         // The first layer reads the same features for all K, so it is one wide layer.
@@ -53,7 +53,7 @@ impl Heads {
         h
     }
 
-    /// Outputs [B,P] of head `index` u32 [B] of each image, for features [B,d].
+    /// Outputs `[B,P]` of head `index` u32 `[B]` of each image, for features `[B,d]`.
     pub fn selected(&self, tape: &mut Tape, store: &Store, features: Var, index: Var) -> Var {
         let mut h = features;
         for (i, layer) in self.layers.iter().enumerate() {

@@ -27,7 +27,7 @@ impl BatchNorm {
         }
     }
 
-    /// The normalisation of x [B,C,H,W]; in training the running statistics move.
+    /// The normalisation of x `[B,C,H,W]`; in training the running statistics move.
     pub fn forward(&self, tape: &mut Tape, store: &Store, x: Var, mode: Mode) -> Var {
         let [gamma, beta] = [self.gamma, self.beta].map(|id| tape.persistent(store, id));
         let running = (tape.persistent(store, self.running[0]), tape.persistent(store, self.running[1]));

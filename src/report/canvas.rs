@@ -12,7 +12,7 @@ pub struct Canvas {
     pixels: Vec<u8>,
 }
 
-/// A small image [C,H,W], one or three channels, in [0,1].
+/// A small image `[C,H,W]`, one or three channels, in `[0,1]`.
 #[derive(Clone, Copy)]
 pub struct Tile<'a> {
     pub values: &'a [f32],

@@ -46,7 +46,7 @@ impl Evolution {
         epoch == 1 || epoch == config.epochs || epoch.is_multiple_of(every)
     }
 
-    /// Keeps the prototypes [K,C,H,W] after `epoch`, if it is one of those that are kept.
+    /// Keeps the prototypes `[K,C,H,W]` after `epoch`, if it is one of those that are kept.
     pub fn record(
         &self,
         config: &Config,
@@ -108,7 +108,7 @@ impl Evolution {
     }
 }
 
-/// Prototypes [K,C,H,W] below each other.
+/// Prototypes `[K,C,H,W]` below each other.
 fn strip(prototypes: &[f32], clusters: usize, [channels, height, width]: [usize; 3]) -> Picture {
     let item = channels * height * width;
     let bytes = |factor: usize| clusters * channels * (height / factor).max(1) * (width / factor).max(1);

@@ -36,7 +36,7 @@ pub struct Gallery {
     pub bands: Vec<Band>,
     /// Names of the transformations that take part, in order.
     pub names: Vec<&'static str>,
-    /// The prototype and what it is after each transformation, [n,C,H,W] each; empty if that was not looked at.
+    /// The prototype and what it is after each transformation, `[n,C,H,W]` each.
     steps: Vec<Vec<f32>>,
     /// Which of the n an image is.
     places: HashMap<usize, usize>,
@@ -44,13 +44,6 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Images by an evaluation, without steps.
-    pub fn plain(config: &Config, set: &ImageSet, clusters: Clusters, evaluation: &Evaluation) -> Self {
-        let bands = bands(config, set, evaluation);
-        let item = set.image_bytes();
-        Gallery { clusters, bands, names: Vec::new(), steps: Vec::new(), places: HashMap::new(), item }
-    }
-
     /// Images by an evaluation of the model in `trainer`, with the steps of its prototypes.
     ///
     /// # Errors
@@ -61,24 +54,24 @@ impl Gallery {
         trainer: &mut Trainer,
         evaluation: &Evaluation,
     ) -> Result<Self, TrainError> {
-        let mut gallery = Self::plain(config, set, trainer.clusters()?, evaluation);
-        let sequence = config.check()?;
-        gallery.names = sequence.0.iter().take(trainer.active()).map(|module| module.name()).collect();
-        let (mut images, mut chosen) = (Vec::new(), Vec::new());
-        for (k, band) in gallery.bands.iter().enumerate() {
+        let (bands, sequence) = (bands(config, set, evaluation), config.check()?);
+        let names = sequence.0.iter().take(trainer.active()).map(|module| module.name()).collect();
+        let (mut images, mut chosen, mut places) = (Vec::new(), Vec::new(), HashMap::new());
+        for (k, band) in bands.iter().enumerate() {
             for &i in [&band.spread, &band.nearest, &band.random, &band.farthest].into_iter().flatten() {
-                gallery.places.entry(i).or_insert_with(|| {
+                places.entry(i).or_insert_with(|| {
                     images.push(i as u32);
                     chosen.push(k as u32);
                     images.len() - 1
                 });
             }
         }
-        gallery.steps = trainer.chain(&images, &chosen)?;
-        Ok(gallery)
+        let steps = trainer.chain(&images, &chosen)?;
+        Ok(Gallery { clusters: trainer.clusters()?, bands, names, steps, places, item: set.image_bytes() })
     }
 
-    /// The prototype on its way to image `i`: as it is, and after each transformation, [C,H,W] each. Empty without steps.
+    /// The prototype on its way to image `i`: as it is, and after each transformation, `[C,H,W]` each. Empty for one that is
+    /// not in a band.
     pub fn steps(&self, i: usize) -> Vec<&[f32]> {
         let Some(&place) = self.places.get(&i) else { return Vec::new() };
         self.steps.iter().map(|step| &step[place * self.item..][..self.item]).collect()

@@ -20,7 +20,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// An image [C,H,W] in [0,1]; three channels are colours, of any other number the first is shown.
+    /// An image `[C,H,W]` in `[0,1]`; three channels are colours, of any other number the first is shown.
     pub fn new(values: &[f32], channels: usize, height: usize, width: usize) -> Self {
         let plane = height * width;
         let shown = if channels == 3 { 3 } else { 1 };
@@ -29,7 +29,7 @@ impl Picture {
         Picture { width, height, channels: shown, pixels }
     }
 
-    /// An image [C,H,W] of a data set.
+    /// An image `[C,H,W]` of a data set.
     pub fn of_bytes(bytes: &[u8], channels: usize, height: usize, width: usize) -> Self {
         let plane = height * width;
         let shown = if channels == 3 { 3 } else { 1 };

@@ -37,7 +37,7 @@ pub fn write_pictures(run: &Path, gallery: &Gallery, set: &ImageSet) -> Result<(
     Ok(())
 }
 
-/// Writes images, bytes [C,H,W] of the shape each, in rows of ten as the picture `path`.
+/// Writes images, bytes `[C,H,W]` of the shape each, in rows of ten as the picture `path`.
 ///
 /// # Errors
 /// [`TrainError::File`] if it cannot be written.
@@ -53,7 +53,7 @@ pub fn contact_sheet(path: &Path, images: &[&[u8]], [channels, height, width]: [
     save(path, &sheet)
 }
 
-/// Images [K,C,H,W] one by one and together.
+/// Images `[K,C,H,W]` one by one and together.
 fn all(run: &Path, [names, name]: [&str; 2], images: &[f32], set: &ImageSet) -> Result<(), TrainError> {
     let scale = scale(set);
     folder(&run.join(names))?;
@@ -65,7 +65,7 @@ fn all(run: &Path, [names, name]: [&str; 2], images: &[f32], set: &ImageSet) -> 
     save(&run.join(format!("{names}.png")), &side_by_side(images, set))
 }
 
-/// Images [K,C,H,W] of the shape of `set` in rows of ten, as a PNG file with its width and height.
+/// Images `[K,C,H,W]` of the shape of `set` in rows of ten, as a PNG file with its width and height.
 ///
 /// # Errors
 /// If it cannot be encoded.
@@ -130,7 +130,7 @@ fn scale(set: &ImageSet) -> usize {
     (112 / set.height.max(set.width)).max(1)
 }
 
-/// Bytes as numbers in [0,1].
+/// Bytes as numbers in `[0,1]`.
 fn unit(bytes: &[u8]) -> Vec<f32> {
     bytes.iter().map(|&p| f32::from(p) / 255.0).collect()
 }

@@ -85,7 +85,7 @@ impl<'a> Assigner<'a> {
         self.batch
     }
 
-    /// Assigns images, bytes [N,C,H,W] of the [shape](Self::shape).
+    /// Assigns images, bytes `[N,C,H,W]` of the [shape](Self::shape).
     ///
     /// # Errors
     /// [`TrainError::Engine`] if the device fails.

@@ -1,13 +1,13 @@
 //! Weights on disk: safetensors under the names of the published state dict.
 
 use super::error::TrainError;
+use super::tensor_file::serialized;
 use crate::model::Model;
 use crate::nn::STACKED;
 use crate::tape::{Engine, Persistent, Store};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use std::collections::HashMap;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// Version of the format, in the file's metadata.
@@ -24,7 +24,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Writes all parameters and running statistics: to a file beside, synced, then renamed, so that `path` is always
-    /// whole.
+    /// whole. Equal weights make equal files.
     pub fn save(
         self,
         path: &Path,
@@ -48,23 +48,14 @@ impl Checkpoint {
             views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(damaged)?));
         }
         let text = |value: usize| value.to_string();
-        let metadata = HashMap::from([
-            ("format".to_string(), FORMAT.to_string()),
-            ("epoch".to_string(), text(self.epoch)),
-            ("active".to_string(), text(self.active)),
-        ]);
-        let bytes = serialize(views, Some(metadata)).map_err(damaged)?;
-        write_whole(path, &bytes)
+        let metadata = [("format", FORMAT.into()), ("epoch", text(self.epoch)), ("active", text(self.active))];
+        write_whole(path, &serialized(views, &metadata).map_err(damaged)?)
     }
 
     /// Reads a checkpoint into the engine's tensors.
     pub fn load(path: &Path, model: &dyn Model, store: &Store, engine: &mut dyn Engine) -> Result<Self, TrainError> {
         let damaged = |problem: String| TrainError::Damaged { path: path.to_path_buf(), problem };
-        let bytes = std::fs::read(path).map_err(|source| TrainError::File {
-            action: "read",
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let bytes = read(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let number = |key: &str| -> Result<usize, TrainError> {
@@ -91,11 +82,18 @@ impl Checkpoint {
     }
 }
 
+/// The bytes of a run's checkpoint.
+fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
+    std::fs::read(path).map_err(|source| match (source.kind(), path.parent()) {
+        (ErrorKind::NotFound, Some(run)) => TrainError::NoWeights(run.to_path_buf()),
+        _ => TrainError::File { action: "read", path: path.to_path_buf(), source },
+    })
+}
+
 /// Channels, height and width of the prototypes in the checkpoint `path`.
 pub(super) fn image_shape(path: &Path) -> Result<[usize; 3], TrainError> {
-    let file = |source| TrainError::File { action: "read", path: path.to_path_buf(), source };
     let damaged = |problem: String| TrainError::Damaged { path: path.to_path_buf(), problem };
-    let bytes = std::fs::read(path).map_err(file)?;
+    let bytes = read(path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
     let prototypes = ["prototypes", "mus"].into_iter().find_map(|name| header.info(name));
     match prototypes.map(|info| info.shape.as_slice()) {

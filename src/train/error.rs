@@ -99,6 +99,12 @@ pub enum TrainError {
         /// Why.
         source: std::io::Error,
     },
+    /// A run has no weights.
+    #[error(
+        "{} has no weights yet: they are written at evaluations, and when a run is stopped; go on with it by --resume",
+        .0.display()
+    )]
+    NoWeights(PathBuf),
     /// A run has weights only.
     #[error(
         "{} has weights but no {STATE}: it was imported, or trained before there was one, and cannot go on; begin a new run",
@@ -142,6 +148,7 @@ impl TrainError {
             | TrainError::Changed { .. }
             | TrainError::OtherImages { .. }
             | TrainError::NoRun { .. }
+            | TrainError::NoWeights(_)
             | TrainError::NoState(_)
             | TrainError::EpochsDone { .. }
             | TrainError::Busy(_) => true,

@@ -13,7 +13,7 @@ const TOLERANCE: f64 = 1e-4;
 /// Clusters of samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clusters {
-    /// Means [K,n].
+    /// Means `[K,n]`.
     pub centres: Vec<f32>,
     /// Cluster of each sample.
     pub assignments: Vec<usize>,

@@ -21,6 +21,7 @@ mod schedule;
 mod start;
 mod state;
 mod supply;
+mod tensor_file;
 mod trainer;
 
 pub use assign::{Assigner, Assignment};

@@ -10,25 +10,25 @@ use crate::tape::{AdamSpec, Arena, PersistentId, Program, Store, Tape, TapeError
 /// The bookkeeping of a run on the device.
 #[derive(Clone, Copy, Debug)]
 pub struct Ledger {
-    /// The data set, or a chunk of it, u8 [M,C,H,W].
+    /// The data set, or a chunk of it, u8 `[M,C,H,W]`.
     pub images: PersistentId,
-    /// Which of these images comes when, u32 [N].
+    /// Which of these images comes when, u32 `[N]`.
     pub order: PersistentId,
-    /// Position in the order and step of the epoch, u32 [2].
+    /// Position in the order and step of the epoch, u32 `[2]`.
     pub clock: PersistentId,
-    /// Adam's rates, [steps of an epoch, groups, 2].
+    /// Adam's rates, `[steps of an epoch, groups, 2]`.
     pub schedule: PersistentId,
     /// Loss of each step of the epoch.
     pub history: PersistentId,
-    /// Images won by each prototype since the last look, u32 [K].
+    /// Images won by each prototype since the last look, u32 `[K]`.
     pub counts: PersistentId,
-    /// Winner of each image by position in the order, u32 [N].
+    /// Winner of each image by position in the order, u32 `[N]`.
     pub winners: PersistentId,
-    /// Distance to the winner by position in the order, [N].
+    /// Distance to the winner by position in the order, `[N]`.
     pub minima: PersistentId,
-    /// What each image adds to the loss by position in the order, [N].
+    /// What each image adds to the loss by position in the order, `[N]`.
     pub costs: PersistentId,
-    /// Prototypes to align to a batch of images, u32 [B].
+    /// Prototypes to align to a batch of images, u32 `[B]`.
     pub chosen: PersistentId,
 }
 
@@ -66,9 +66,9 @@ impl Ledger {
 /// What decides how far a step goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
-    /// [T,G,2]: for each step the rates of each group of parameters.
+    /// `[T,G,2]`: for each step the rates of each group of parameters.
     pub schedule: Var,
-    /// Its second element counts steps, u32 [2].
+    /// Its second element counts steps, u32 `[2]`.
     pub clock: Var,
     /// L2 decay of the groups that are decayed.
     pub weight_decay: f32,
@@ -181,7 +181,7 @@ pub fn alignment_step(model: &dyn Model, store: &Store, ledger: &Ledger, active:
     (!steps.is_empty()).then(|| Program::new(&tape))
 }
 
-/// Distances [B,K] of the next `batch` images to all prototypes, as output 0.
+/// Distances `[B,K]` of the next `batch` images to all prototypes, as output 0.
 pub fn distance_step(model: &dyn Model, store: &Store, ledger: &Ledger, batch: usize, active: usize) -> Program {
     let mut tape = Tape::new();
     let (x, _) = ledger.gather(&mut tape, store, batch);

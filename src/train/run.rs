@@ -53,6 +53,10 @@ pub trait Observer {
 
     /// An epoch ended and, every so often, was evaluated.
     fn epoch(&mut self, _epoch: usize, _loss: f64, _evaluation: Option<&Evaluation>) {}
+
+    /// After [`Self::epoch`], if the epoch was evaluated: `trainer` may be asked for more, such as aligned prototypes. Looking
+    /// changes no bit of the run; training further here would.
+    fn evaluated(&mut self, _epoch: usize, _evaluation: &Evaluation, _trainer: &mut Trainer) {}
 }
 
 /// What a run ends with.
@@ -174,6 +178,9 @@ pub(super) fn go_on(
             last = Some(evaluation);
         }
         observer.epoch(number, epoch.loss, last.as_ref());
+        if let Some(evaluation) = &last {
+            observer.evaluated(number, evaluation, &mut trainer);
+        }
     }
     let evaluation = match last {
         Some(evaluation) => evaluation,

@@ -36,11 +36,24 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Takes the folder `path`, which must be new or empty.
+    /// Takes the folder `path`, which must be new or empty, and begins a run in it.
+    ///
+    /// # Errors
+    /// As [`Self::claim`], and [`TrainError::File`] if a file cannot be written.
     pub fn create(path: &Path, config: &Config, set: &ImageSet) -> Result<Self, TrainError> {
+        let folder = Self::claim(path)?;
+        folder.start(config, set)?;
+        Ok(folder)
+    }
+
+    /// Takes the folder `path`, which must be new or empty, before a run begins in it with [`Self::start`].
+    ///
+    /// # Errors
+    /// [`TrainError::FolderTaken`] if it holds files, [`TrainError::Busy`] if another process has it, and
+    /// [`TrainError::File`] if it cannot be made.
+    pub fn claim(path: &Path) -> Result<Self, TrainError> {
         let mut folder = Self::bare(path)?;
         folder.take()?;
-        folder.start(config, set)?;
         Ok(folder)
     }
 
@@ -49,8 +62,11 @@ impl RunFolder {
         let failed = |source| TrainError::File { action: "create", path: path.to_path_buf(), source };
         std::fs::create_dir_all(path).map_err(failed)?;
         let files = std::fs::read_dir(path).map_err(failed)?;
-        // A run that was killed as it began leaves these.
-        let trace = |name: &OsStr| name == LOCK || name == "config.toml.part" || name == "runs.toml.part";
+        // A run that was killed as it began leaves these; run.json only beside its lock.
+        let begun = path.join(LOCK).exists();
+        let about = |name: &OsStr| name == "run.json" || name == "run.json.part";
+        let lists = |name: &OsStr| name == "config.toml.part" || name == "runs.toml.part";
+        let trace = |name: &OsStr| name == LOCK || lists(name) || begun && about(name);
         if files.into_iter().any(|f| f.map_or(true, |f| !trace(&f.file_name()))) {
             return Err(TrainError::FolderTaken(path.to_path_buf()));
         }
@@ -100,7 +116,7 @@ impl RunFolder {
         }
     }
 
-    /// Writes the configuration and the headings of the tables.
+    /// Writes the configuration, with which the folder is a run's, and the headings of the tables.
     pub fn start(&self, config: &Config, set: &ImageSet) -> Result<(), TrainError> {
         self.write("config.toml", config.to_toml().as_bytes())?;
         let shares: String = (0..config.clusters).fold(String::new(), |mut s, k| {

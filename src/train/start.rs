@@ -83,7 +83,7 @@ pub fn start(config: &Config, set: &ImageSet, rng: &mut dyn Rng) -> Result<Start
     Ok(Start { prototypes, deviations })
 }
 
-/// Standard deviations [K,n] that, with `min_variance` added to their squares, give the variance of the samples of each
+/// Standard deviations `[K,n]` that, with `min_variance` added to their squares, give the variance of the samples of each
 /// cluster, pixel by pixel.
 fn spread(samples: &[f32], centres: &[f32], assignments: &[usize], n: usize, min_variance: f64) -> Vec<f32> {
     let mut sums = vec![0.0f64; centres.len()];

@@ -5,13 +5,13 @@ use super::config::Config;
 use super::course::{CHANGED, Course, Snapshot};
 use super::error::TrainError;
 use super::run_folder::{RunFolder, TABLES};
+use super::tensor_file::serialized;
 use super::trainer::Trainer;
 use crate::data::ImageSet;
 use crate::tape::Engine;
 use flate2::Crc;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::path::Path;
 
 /// File of the state in a run folder.
@@ -110,12 +110,8 @@ impl RunState {
             let len = if *dtype == Dtype::U8 { bytes.len() } else { bytes.len() / 4 };
             views.push((name, TensorView::new(*dtype, vec![len], bytes).map_err(|e| failed(&e))?));
         }
-        let metadata = HashMap::from([
-            ("format".to_string(), FORMAT.to_string()),
-            ("crc32".to_string(), check.to_string()),
-            ("run".to_string(), header),
-        ]);
-        write_whole(path, &serialize(views, Some(metadata)).map_err(|e| failed(&e))?)
+        let metadata = [("format", FORMAT.into()), ("crc32", check.to_string()), ("run", header)];
+        write_whole(path, &serialized(views, &metadata).map_err(|e| failed(&e))?)
     }
 
     /// Reads and checks it; `None` if there is no such file.

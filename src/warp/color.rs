@@ -3,7 +3,7 @@
 use super::{Source, Transformation};
 use crate::tape::{Padding, Tape, Var};
 
-/// y = (1 + w) x + o per channel, beta laid out [C,2] = (w, o).
+/// y = (1 + w) x + o per channel, beta laid out `[C,2]` = (w, o).
 #[derive(Clone, Copy, Debug)]
 pub struct Color;
 

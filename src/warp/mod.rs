@@ -19,7 +19,7 @@ use crate::tape::{Padding, Rows, Shape, Tape, Var};
 /// Images to be transformed: the prototypes themselves, or one image a row once a transformation has been applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
-    /// [S,C,H,W], or [...,C,H,W] with one image a row.
+    /// `[S,C,H,W]`, or `[...,C,H,W]` with one image a row.
     pub image: Var,
     /// How rows find their image.
     pub rows: Rows,
@@ -73,6 +73,6 @@ pub trait Transformation {
         Vec::new()
     }
 
-    /// Applies it to the source image of each row, with beta [...,P] as offset from the identity -> [...,C,H,W].
+    /// Applies it to the source image of each row, with beta `[...,P]` as offset from the identity -> `[...,C,H,W]`.
     fn apply(&self, tape: &mut Tape, source: Source, beta: Var, constants: &[Var], padding: Padding) -> Var;
 }

@@ -4,7 +4,7 @@ use super::{Constant, Source, Transformation};
 use crate::tape::{Padding, Shape, Tape, Var};
 
 /// y(u,v) = x(s(u,v)), s the thin-plate spline (Bookstein 1989) that takes each point p of a lattice of `grid_size` by
-/// `grid_size` control points on [-1,1]^2 (x fastest) to p + beta; beta laid out [grid_size^2, 2] = (x,y); bilinear.
+/// `grid_size` control points on `[-1,1]`^2 (x fastest) to p + beta; beta laid out `[grid_size^2, 2]` = (x,y); bilinear.
 ///
 /// As in the published code (u,v) runs from corner to corner, linspace(-1,1), while sampling takes the result for pixel
 /// centres: beta = 0 reads slightly outside.
@@ -19,7 +19,7 @@ impl Transformation for Tps {
         2 * self.grid_size * self.grid_size
     }
 
-    /// The spline is linear in where it takes the control points: s = M (p + beta). M [G,H,W] and M p [H,W,2].
+    /// The spline is linear in where it takes the control points: s = M (p + beta). M `[G,H,W]` and M p `[H,W,2]`.
     fn constants(&self, height: usize, width: usize) -> Vec<Constant> {
         let controls = lattice(self.grid_size, self.grid_size);
         let pixels = lattice(height, width);
@@ -65,7 +65,7 @@ fn basis(p: [f64; 2], controls: &[[f64; 2]]) -> Vec<f64> {
     controls.iter().map(phi).chain([1.0, p[0], p[1]]).collect()
 }
 
-/// The first G rows of the inverse of the spline's symmetric system [Phi P; P^T 0], [G, G + 3].
+/// The first G rows of the inverse of the spline's symmetric system `[Phi P; P^T 0]`, `[G, G + 3]`.
 fn influence(controls: &[[f64; 2]]) -> Vec<f64> {
     let (g, side) = (controls.len(), controls.len() + 3);
     // Gauss-Jordan elimination with partial pivoting of [A | I].

@@ -60,7 +60,21 @@ pub const GPU: &[Candidate] = &[
     Candidate {
         name: "gpu, unchecked",
         arithmetic: "unchecked",
-        make: || gpu(gpu::Options { checked: false, ..Default::default() }),
+        make: || {
+            gpu(gpu::Options { checked: false, variants: gpu::Choice::everywhere(gpu::PLAIN), ..Default::default() })
+        },
+    },
+    Candidate {
+        name: "gpu, tiled, checked, WebGPU's default limits",
+        arithmetic: "tiled",
+        make: || {
+            gpu(gpu::Options {
+                checked: true,
+                baseline_limits: true,
+                variants: gpu::Choice::everywhere("tiled"),
+                ..Default::default()
+            })
+        },
     },
 ];
 

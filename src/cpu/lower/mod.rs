@@ -1,11 +1,15 @@
 //! Lowering: a program's calls become kernels over memory, with layouts, fusions and workspaces settled.
 
+mod fuse;
+mod layouts;
+mod place;
 mod rows;
 
-use super::memory::{Region, Span, Spans};
+use super::memory::{Span, Spans};
 use super::simd::Isa;
 use super::*;
-use crate::tape::{Call, Dtype, Op, Operand, Place, Program, Work, memory};
+use crate::tape::{Call, Dtype, Op, Operand, Place, Program, Work};
+use layouts::{Layout, is_shape, trivial};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -23,13 +27,6 @@ pub struct Lowered {
     pub slots: Vec<usize>,
     /// Where the program's outputs are.
     pub outputs: Vec<Span>,
-}
-
-/// How a storage holds a feature map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    Planar,
-    ChannelsLast(Map),
 }
 
 /// A kernel whose operands are still storages.
@@ -264,30 +261,6 @@ impl Lowering<'_> {
         self.emit(call, kernel, inputs, is_map, workspace);
     }
 
-    /// Whether a sum is all that a rectification rectifies, or a rectified gradient goes into batch normalisation alone:
-    /// these then read the inputs instead, which saves a pass over memory.
-    fn leaves(&self, call: &Call) -> bool {
-        let out = &call.outputs[0];
-        let transient = self.program.storages[out.storage].place == Place::Transient;
-        let readers = self.program.calls.iter().filter(|c| c.inputs.iter().any(|o| o.storage == out.storage));
-        let second = |c: &Call| {
-            let mut positions = c.inputs.iter().enumerate().filter(|(_, o)| o.storage == out.storage);
-            positions.all(|(i, o)| i == 1 && o.shape == out.shape)
-        };
-        let left_to = |c: &Call| match (&call.op, &c.op) {
-            (Op::Add, Op::ReluGrad) => !self.leaves(c),
-            (Op::ReluGrad, Op::BatchNormGradParams { .. } | Op::BatchNormGradInput { .. }) => true,
-            _ => false,
-        };
-        out.shape.rank() == 4
-            && transient
-            && !self.program.outputs.iter().any(|o| o.storage == out.storage)
-            && readers.clone().count() > 0
-            && readers.clone().all(|c| second(c) && left_to(c))
-            // A sum is added up once.
-            && (call.op == Op::ReluGrad || readers.count() == 1)
-    }
-
     /// Element-wise kernels work channels last if any operand is, to save conversions.
     fn elementwise(&mut self, call: &Call, operands: &[Operand], kernel: Kernel) {
         let last = |o: &Operand| matches!(self.layouts[o.storage], Layout::ChannelsLast(m) if is_shape(m, &o.shape));
@@ -298,50 +271,6 @@ impl Lowering<'_> {
             let inputs = operands.iter().map(|o| self.planar(o)).collect();
             self.emit(call, kernel, inputs, |_| false, 0);
         }
-    }
-
-    /// Batch normalisation with the rectification, or addition and rectification, that only it feeds.
-    fn batch_norm(&mut self, index: usize, eps: f32) -> usize {
-        let program = self.program;
-        let call = &program.calls[index];
-        let map = Map::of(&call.outputs[0].shape);
-        let next = |at: usize| program.calls.get(at);
-        let feeds = |from: &Call, to: Option<&Call>, op: &Op| {
-            let out = &from.outputs[0];
-            to.is_some_and(|to| {
-                to.op == *op && to.inputs.iter().any(|o| o.storage == out.storage && o.shape == out.shape)
-            }) && self.uses(out.storage) == 1
-                && program.storages[out.storage].place == Place::Transient
-        };
-        let (then, last, residual) = if feeds(call, next(index + 1), &Op::Relu) {
-            (batch_norm::Then::Relu, index + 1, None)
-        } else if feeds(call, next(index + 1), &Op::Add) && feeds(&program.calls[index + 1], next(index + 2), &Op::Relu)
-        {
-            let add = &program.calls[index + 1];
-            let other = add.inputs.iter().find(|o| o.storage != call.outputs[0].storage);
-            match other {
-                Some(residual) => (batch_norm::Then::AddRelu, index + 2, Some(residual)),
-                None => (batch_norm::Then::Nothing, index, None),
-            }
-        } else {
-            (batch_norm::Then::Nothing, index, None)
-        };
-        let mut inputs = vec![self.channels_last(&call.inputs[0])];
-        inputs.extend(call.inputs[1..].iter().map(|o| o.storage));
-        inputs.extend(residual.map(|o| self.channels_last(o)));
-        let kernel = batch_norm::kernel(self.isa, map, eps, then);
-        let mut named = Call { outputs: program.calls[last].outputs.clone(), ..call.clone() };
-        named.inputs.extend(residual.cloned());
-        let draft = self.drafts.len();
-        self.emit(&named, kernel, inputs, |_| true, 0);
-        self.drafts[draft].work.flops = program.calls[index..=last].iter().map(Call::flops).sum();
-        last - index + 1
-    }
-
-    /// Number of calls and program outputs that read a storage.
-    fn uses(&self, storage: usize) -> usize {
-        let inputs = self.program.calls.iter().flat_map(|c| &c.inputs);
-        inputs.chain(&self.program.outputs).filter(|o| o.storage == storage).count()
     }
 
     /// Adds a kernel; results that it leaves channels last are noted, or converted at once where they are persistent.
@@ -375,52 +304,6 @@ impl Lowering<'_> {
         }
     }
 
-    /// A storage with the operand channels last.
-    fn channels_last(&mut self, operand: &Operand) -> usize {
-        if trivial(&operand.shape) {
-            return self.planar(operand);
-        }
-        let map = Map::of(&operand.shape);
-        match self.layouts[operand.storage] {
-            Layout::ChannelsLast(m) if m == map => operand.storage,
-            Layout::ChannelsLast(_) => {
-                // Seen under another shape: by way of the planar layout.
-                let planar = self.planar(operand);
-                let to = self.new_storage(operand.shape.len());
-                self.convert(planar, to, layout::to_channels_last(map));
-                to
-            }
-            Layout::Planar => self.converted_once(operand, Some(map), layout::to_channels_last(map)),
-        }
-    }
-
-    /// A storage with the operand as the tape lays it out.
-    fn planar(&mut self, operand: &Operand) -> usize {
-        match self.layouts[operand.storage] {
-            Layout::Planar => operand.storage,
-            Layout::ChannelsLast(map) => self.converted_once(operand, None, layout::to_planar(map)),
-        }
-    }
-
-    fn converted_once(&mut self, operand: &Operand, to: Option<Map>, kernel: Kernel) -> usize {
-        let (storage, key) = (operand.storage, (operand.storage, to));
-        // Persistent tensors may change between two uses, so only transient ones are remembered.
-        let lasting = self.storages[storage].1 == Place::Transient;
-        if let (true, Some(&done)) = (lasting, self.converted.get(&key)) {
-            return done;
-        }
-        let new = self.new_storage(operand.shape.len());
-        self.convert(storage, new, kernel);
-        self.converted.insert(key, new);
-        new
-    }
-
-    fn convert(&mut self, from: usize, to: usize, kernel: Kernel) {
-        let numbers = self.storages[to].0;
-        let work = Work { kernel: "layout", detail: numbers.to_string(), flops: 0, bytes: 8 * numbers as u64 };
-        self.drafts.push(Draft { work, kernel, inputs: vec![from], outputs: vec![to] });
-    }
-
     fn new_storage(&mut self, words: usize) -> usize {
         self.storages.push((words, Place::Transient));
         self.layouts.push(Layout::Planar);
@@ -430,52 +313,4 @@ impl Lowering<'_> {
     fn workspace(&mut self, words: usize) -> Option<usize> {
         (words > 0).then(|| self.new_storage(words))
     }
-
-    /// Plans memory and turns storages into spans.
-    fn place(self, outputs: &[usize], reuse: bool) -> Lowered {
-        let end = self.drafts.len();
-        let mut lives: Vec<Option<memory::Lifetime>> = vec![None; self.storages.len()];
-        let touches = self
-            .drafts
-            .iter()
-            .enumerate()
-            .flat_map(|(at, d)| d.inputs.iter().chain(&d.outputs).map(move |&storage| (storage, at)));
-        for (storage, at) in touches.chain(outputs.iter().map(|&storage| (storage, end))) {
-            let (len, place) = self.storages[storage];
-            if place == Place::Transient {
-                lives[storage].get_or_insert(memory::Lifetime { len, first: at, last: at }).last = at;
-            }
-        }
-        let transient: Vec<usize> = (0..lives.len()).filter(|&s| lives[s].is_some()).collect();
-        let lifetimes: Vec<_> = transient.iter().filter_map(|&s| lives[s]).collect();
-        let slots = memory::assign(&lifetimes, reuse);
-        let slot: HashMap<usize, usize> = transient.iter().copied().zip(slots.slot).collect();
-        let span = |storage: &usize| {
-            let (len, place) = self.storages[*storage];
-            match place {
-                Place::Transient => Span { region: Region::Slot(slot[storage]), offset: 0, len },
-                Place::Persistent { arena, offset } => {
-                    Span { region: Region::Arena(arena.index()), offset: offset * arena.dtype().size() / 4, len }
-                }
-            }
-        };
-        let outputs = outputs.iter().map(span).collect();
-        let steps = self.drafts.iter().map(|d| {
-            Spans::new(d.work.kernel, d.inputs.iter().map(span).collect(), d.outputs.iter().map(span).collect())
-        });
-        let steps: Vec<Spans> = steps.collect();
-        let steps = self.drafts.into_iter().zip(steps);
-        let steps = steps.map(|(d, spans)| Step { work: Arc::new(d.work), kernel: d.kernel, spans }).collect();
-        Lowered { steps, slots: slots.len, outputs }
-    }
-}
-
-/// Whether both layouts are the same memory.
-fn trivial(shape: &Shape) -> bool {
-    let map = Map::of(shape);
-    map.c == 1 || map.pixels() == 1
-}
-
-fn is_shape(map: Map, shape: &Shape) -> bool {
-    shape.rank() == 4 && Map::of(shape) == map
 }

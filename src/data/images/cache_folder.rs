@@ -69,7 +69,7 @@ impl CacheFolder {
             None => LIMIT,
             Some(text) => bytes(&text.to_string_lossy())?,
         };
-        Ok(user().map(|path| CacheFolder { path, limit }))
+        Ok(user_folder().map(|path| CacheFolder { path, limit }))
     }
 
     /// The sets in it, the one used last first.
@@ -145,8 +145,8 @@ fn entry(path: PathBuf, origin: impl Fn(&Path) -> Option<Origin>) -> Option<Cach
     Some(CacheEntry { bytes: about.len(), used, origin: origin(&path), path })
 }
 
-/// `proteus` in the user's folder for caches; `None` where there is no such folder.
-fn user() -> Option<PathBuf> {
+/// The folder for what can be made again: `proteus` in the user's folder for caches; `None` where there is no such folder.
+pub fn user_folder() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let home = || variable("HOME");
     let caches = if cfg!(windows) {

@@ -13,7 +13,7 @@ mod profile;
 mod single;
 mod whole;
 
-pub use cache_folder::{CacheEntry, CacheFolder, Origin, UnknownLimit};
+pub use cache_folder::{CacheEntry, CacheFolder, Origin, UnknownLimit, user_folder};
 pub use fit::{Fit, UnknownFit};
 pub use list::Listing;
 pub use load::{Loaded, load};

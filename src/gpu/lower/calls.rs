@@ -1,131 +1,17 @@
 //! Which kernels compute an operation: constants, parameters, bindings and grid.
 
 use super::fuse::Epilogue;
-use super::{Access, Binding, Dispatch, Lowered, Param, folded};
-use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Padding, Rows, Work};
+use super::launch::Launch;
+use super::norm::{channel_sums, unbiased};
+use super::variants::Variants;
+use super::{Lowered, conv, folded, linear};
+use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Rows};
 
-/// Values of one channel that one workgroup of a batch-norm reduction takes; more are split.
-const CHANNEL_CHUNK: usize = 4096;
-/// Workgroups that the weight gradient of a convolution aims at, and the fewest pixels worth a workgroup.
-const GRAD_WEIGHT_GROUPS: usize = 1024;
-const GRAD_WEIGHT_PIXELS: usize = 256;
-/// Elements at most of the partial weight gradients.
-const GRAD_WEIGHT_WORKSPACE: usize = 1 << 24;
 /// Source pixels that a workgroup of grid_sample_grad_image owns (BAND in the kernel).
 const BAND: usize = 1920;
 
-type Constants = Vec<(&'static str, f64)>;
-
-/// A dispatch under construction.
-struct Launch {
-    kernel: &'static str,
-    constants: Constants,
-    params: Vec<Param>,
-    bindings: Vec<Binding>,
-}
-
-impl Launch {
-    fn new(kernel: &'static str) -> Self {
-        Launch { kernel, constants: Vec::new(), params: Vec::new(), bindings: Vec::new() }
-    }
-
-    fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
-        self.constants.push((name, value.into()));
-        self
-    }
-
-    fn rows(self, rows: Rows) -> Self {
-        self.mode("ROWS", rows)
-    }
-
-    fn mode(self, name: &'static str, rows: Rows) -> Self {
-        let value = match rows {
-            Rows::Own => 0,
-            Rows::Each => 1,
-            Rows::Selected => 2,
-        };
-        self.constant(name, value)
-    }
-
-    fn padding(self, padding: Padding) -> Self {
-        self.constant("PADDING", if padding == Padding::Border { 0 } else { 1 })
-    }
-
-    fn window(self, kh: usize, kw: usize, spec: ConvSpec) -> Self {
-        let constants = [("KH", kh), ("KW", kw), ("STRIDE", spec.stride), ("PAD", spec.pad)];
-        constants.into_iter().fold(self, |launch, (name, value)| launch.constant(name, value as u32))
-    }
-
-    fn param<T>(mut self, name: &'static str, value: T) -> Self
-    where
-        Param: From<(&'static str, T)>,
-    {
-        self.params.push(Param::from((name, value)));
-        self
-    }
-
-    fn read(self, operand: &Operand) -> Self {
-        self.bind(Some(operand.storage), Access::Read)
-    }
-
-    fn read_all(self, operands: &[Operand]) -> Self {
-        operands.iter().fold(self, Launch::read)
-    }
-
-    /// An input that the call may lack.
-    fn read_optional(self, operand: Option<&Operand>) -> Self {
-        self.bind(operand.map(|o| o.storage), Access::Read)
-    }
-
-    /// What a gradient is masked by, if anything.
-    fn masked(self, after: &Epilogue) -> Self {
-        self.constant("MASKED", after.mask.is_some()).read_optional(after.mask.as_ref())
-    }
-
-    /// What is added to a gradient and what it is masked by, if anything.
-    fn added_and_masked(self, after: &Epilogue) -> Self {
-        let residual = after.residual.as_ref();
-        self.constant("RESIDUAL", residual.is_some()).read_optional(residual).masked(after)
-    }
-
-    fn read_storage(self, storage: usize) -> Self {
-        self.bind(Some(storage), Access::Read)
-    }
-
-    fn write_storage(self, storage: usize) -> Self {
-        self.bind(Some(storage), Access::Write)
-    }
-
-    fn write_all(self, operands: &[Operand]) -> Self {
-        operands.iter().fold(self, |launch, o| launch.bind(Some(o.storage), Access::Write))
-    }
-
-    fn bind(mut self, storage: Option<usize>, access: Access) -> Self {
-        self.bindings.push(Binding { storage, access });
-        self
-    }
-
-    fn groups(self, lowered: &mut Lowered, groups: [u32; 3]) {
-        let Launch { kernel, constants, params, bindings } = self;
-        lowered.dispatches.push(Dispatch {
-            kernel,
-            constants,
-            params,
-            bindings,
-            groups,
-            call: 0,
-            work: Work::default(),
-        });
-    }
-
-    /// One invocation for each of `n` items.
-    fn invocations(self, lowered: &mut Lowered, n: usize, workgroup: usize) {
-        self.groups(lowered, folded(n.div_ceil(workgroup)));
-    }
-}
-
 /// Appends the dispatches of a call with what its kernel does besides.
-pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue) {
+pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, variants: &Variants) {
     let (ins, outs) = (&call.inputs[..], &call.outputs[..]);
     let launch = Launch::new(call.op.name());
     let len = |o: &Operand| o.shape.len();
@@ -150,14 +36,8 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue) {
             let launch = launch.param("length", len(&ins[1])).read_all(ins).write_all(outs);
             launch.invocations(lowered, n, 256);
         }
-        Op::Conv2d(spec) => {
-            convolve(lowered, launch.read_all(ins), spec, (&ins[0], &ins[1], &outs[0]), call);
-        }
-        Op::Conv2dGradInput(spec) => {
-            let launch = launch.read_all(ins).added_and_masked(after);
-            convolve(lowered, launch, spec, (&outs[0], &ins[1], &ins[0]), call);
-        }
-        Op::Conv2dGradWeight(spec) => grad_weight(lowered, launch, spec, call),
+        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => conv::convolve(lowered, spec, call, after, variants),
+        Op::Conv2dGradWeight(spec) => conv::grad_weight(lowered, spec, call, variants),
         Op::BatchNormStats | Op::BatchNormGradParams { .. } => channel_sums(lowered, call, after),
         Op::RunningStats { momentum, count } => {
             let channels = len(&outs[0]);
@@ -200,28 +80,9 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue) {
             let launch = launch.param("n", n).param("pixels", h * w).read_all(ins).write_all(outs);
             launch.invocations(lowered, n, 256);
         }
-        Op::Linear(rows) | Op::LinearGradInput(rows) => {
-            let n = len(&outs[0]);
-            let [o, i] = ins[1].shape.tail();
-            let launch = launch.rows(rows).param("n", n).param("inputs", i).param("outputs", o);
-            // The index comes last, and the plain operands before it: x, w, b or dy, w.
-            let plain = if matches!(call.op, Op::Linear(_)) { 3 } else { 2 };
-            let launch = launch.param("shared_rows", ins[1].shape.rows(2)).read_all(&ins[..plain]);
-            let launch = launch.read_optional(ins.get(plain));
-            let launch = match call.op {
-                Op::Linear(_) => launch.constant("RECTIFY", after.rectify),
-                _ => launch.masked(after),
-            };
-            launch.write_all(outs).invocations(lowered, n, 64);
-        }
-        Op::LinearGradWeight(rows) => {
-            let n = len(&outs[0]);
-            let [o, i] = outs[0].shape.tail();
-            let launch = launch.rows(rows).param("n", n).param("inputs", i).param("outputs", o);
-            let launch = launch.param("rows", ins[0].shape.rows(1)).param("shared_rows", outs[0].shape.rows(2));
-            let launch = launch.read_all(&ins[..2]).read_optional(ins.get(2)).write_all(outs);
-            launch.invocations(lowered, n, 64);
-        }
+        Op::Linear(rows) => linear::linear(lowered, rows, call, after, variants),
+        Op::LinearGradInput(rows) => linear::grad_input(lowered, rows, call, after),
+        Op::LinearGradWeight(rows) => linear::grad_weight(lowered, rows, call),
         Op::AffineGrid | Op::ProjectiveGrid => {
             let [h, w, _] = outs[0].shape.tail();
             let n = len(&outs[0]) / 2;
@@ -404,51 +265,12 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue) {
     }
 }
 
-/// Convolution and its input gradient, blocked alike: `x`, `w`, `y` are the operands of the convolution itself.
-fn convolve(
-    lowered: &mut Lowered,
-    launch: Launch,
-    spec: ConvSpec,
-    (x, w, y): (&Operand, &Operand, &Operand),
-    call: &Call,
-) {
-    let [batch, ci, h, wd] = x.shape.tail();
-    let [co, _, kh, kw] = w.shape.tail();
-    let [_, _, oh, ow] = y.shape.tail();
-    let (channels, rows, columns) = if matches!(call.op, Op::Conv2d(_)) { (co, oh, ow) } else { (ci, h, wd) };
-    let row_blocks = columns.div_ceil(4);
-    let blocks = batch * rows * row_blocks;
-    let launch = launch.window(kh, kw, spec).param("blocks", blocks).param("row_blocks", row_blocks);
-    let launch = launch.param("in_channels", ci).param("height", h).param("width", wd);
-    let launch = launch.param("out_channels", co).param("out_height", oh).param("out_width", ow);
-    let [gx, gy, _] = folded(blocks.div_ceil(64));
-    launch.write_all(&call.outputs).groups(lowered, [gx, gy, channels.div_ceil(8) as u32]);
-}
+/// Rows from which on several invocations share the sum of an element, and how many.
+const SLICED_ROWS: usize = 48;
+const SLICES: usize = 16;
 
-/// The weight gradient: tiles over the weights, splits over the pixels, then the sum of the splits.
-fn grad_weight(lowered: &mut Lowered, launch: Launch, spec: ConvSpec, call: &Call) {
-    let (x, dy, dw) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
-    let [batch, ci, h, wd] = x.shape.tail();
-    let [_, co, oh, ow] = dy.shape.tail();
-    let [_, _, kh, kw] = dw.shape.tail();
-    let (pixels, len) = (batch * oh * ow, dw.shape.len());
-    let (tiles_n, tiles_m) = ((ci * kh * kw).div_ceil(64), co.div_ceil(16));
-    let wanted = GRAD_WEIGHT_GROUPS.div_ceil(tiles_n * tiles_m);
-    let splits = wanted.min(pixels.div_ceil(GRAD_WEIGHT_PIXELS)).min((GRAD_WEIGHT_WORKSPACE / len).max(1));
-    // Whole tiles of 16 pixels; fewer splits may do then.
-    let chunk = pixels.div_ceil(splits).next_multiple_of(16);
-    let splits = pixels.div_ceil(chunk);
-    let target = if splits == 1 { dw.storage } else { lowered.workspace(splits * len) };
-    let launch = launch.window(kh, kw, spec).param("in_channels", ci).param("height", h).param("width", wd);
-    let launch = launch.param("out_channels", co).param("out_height", oh).param("out_width", ow);
-    let launch = launch.param("pixels", pixels).param("chunk", chunk).read_all(&call.inputs).write_storage(target);
-    launch.groups(lowered, [tiles_n as u32, tiles_m as u32, splits as u32]);
-    if splits > 1 {
-        sum_rows(lowered, Rows::Each, (len, splits, 1), target, None, dw);
-    }
-}
-
-fn sum_rows(
+/// Sums of `count` rows of `item` elements into `shared` rows.
+pub(super) fn sum_rows(
     lowered: &mut Lowered,
     rows: Rows,
     (item, count, shared): (usize, usize, usize),
@@ -456,10 +278,11 @@ fn sum_rows(
     index: Option<&Operand>,
     to: &Operand,
 ) {
-    let n = item * shared;
-    let launch = Launch::new("sum_rows").rows(rows).param("n", n).param("item", item).param("rows", count);
+    let (n, slices) = (item * shared, if count >= SLICED_ROWS { SLICES } else { 1 });
+    let launch = Launch::new("sum_rows").rows(rows).constant("SLICES", slices as u32);
+    let launch = launch.param("n", n).param("item", item).param("rows", count);
     let launch = launch.param("shared_rows", shared).read_storage(from).read_optional(index);
-    launch.write_all(std::slice::from_ref(to)).invocations(lowered, n, 64);
+    launch.write_all(std::slice::from_ref(to)).invocations(lowered, n, 256 / slices);
 }
 
 /// `NegLogNormal`, one workgroup a row, and its gradients, one invocation an element.
@@ -483,62 +306,6 @@ fn normal(lowered: &mut Lowered, launch: Launch, weighted: bool, min_variance: f
     } else {
         bind(launch).invocations(lowered, n, 256);
     }
-}
-
-/// Sums over the values of a channel, in parts where a channel is large.
-fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue) {
-    let [batch, channels, h, w] = call.inputs[0].shape.tail();
-    let count = batch * h * w;
-    let splits = count.div_ceil(CHANNEL_CHUNK);
-    let stats = matches!(call.op, Op::BatchNormStats);
-    // Running statistics are updated where the statistics are whole.
-    let running = after.running.as_ref();
-    let (momentum, correction) = match running.map(|c| &c.op) {
-        Some(&Op::RunningStats { momentum, count }) => (momentum, unbiased(count)),
-        _ => (0.0, 1.0),
-    };
-    let launch = |stage: u32| {
-        let launch = Launch::new(call.op.name()).constant("STAGE", stage).param("channels", channels);
-        let launch = launch.param("pixels", h * w).param("count", count).param("chunk", CHANNEL_CHUNK);
-        let launch = launch.param("splits", splits);
-        match call.op {
-            Op::BatchNormGradParams { eps } => launch.param("eps", eps),
-            _ => {
-                let launch = launch.param("momentum", momentum).param("correction", correction);
-                launch.constant("RUNNING", running.is_some() && stage != 1)
-            }
-        }
-    };
-    // The statistics have a second input in the merging stage only.
-    let inputs = |launch: Launch| {
-        if stats { launch.read(&call.inputs[0]).read_optional(None) } else { launch.read_all(&call.inputs) }
-    };
-    // A kernel that keeps no running statistics has something else bound in their place, not twice the same.
-    let spare = if stats && (running.is_none() || splits > 1) {
-        vec![lowered.workspace(1), lowered.workspace(1)]
-    } else {
-        Vec::new()
-    };
-    let spared = |launch: Launch| spare.iter().fold(launch, |launch, &s| launch.write_storage(s));
-    let outputs = |launch: Launch| match running {
-        Some(running) => launch.write_all(&call.outputs).write_all(&running.outputs),
-        None => spared(launch.write_all(&call.outputs)),
-    };
-    if splits == 1 {
-        outputs(inputs(launch(0))).groups(lowered, folded(channels));
-        return;
-    }
-    let parts = [lowered.workspace(channels * splits), lowered.workspace(channels * splits)];
-    let first = spared(inputs(launch(1)).write_storage(parts[0]).write_storage(parts[1]));
-    first.groups(lowered, folded(channels * splits));
-    let second = launch(2).read_storage(parts[0]).read_storage(parts[1]);
-    let second = if stats { second } else { second.read_all(&call.inputs[2..]) };
-    outputs(second).groups(lowered, folded(channels));
-}
-
-/// n / (n - 1), which makes the variance of n values unbiased.
-fn unbiased(count: usize) -> f32 {
-    count as f32 / count.saturating_sub(1).max(1) as f32
 }
 
 /// `Shortcut` and its transpose: `x` is the side with fewer channels.

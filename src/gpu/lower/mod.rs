@@ -1,7 +1,14 @@
 //! Lowering: a program's calls become dispatches of kernels. Needs no device.
 
 mod calls;
+mod conv;
 mod fuse;
+mod launch;
+mod linear;
+mod norm;
+mod variants;
+
+pub use variants::{Choice, PLAIN, VARIANTS, Variants, variant_of};
 
 use crate::tape::{Arena, Dtype, EngineError, Operand, Place, Program, Storage, Work};
 
@@ -85,9 +92,9 @@ enum Region {
     Transient(usize),
 }
 
-/// Lowers a program, with calls that go together as one kernel if `fuse`. Fails if a tensor has more elements than 32-bit
-/// indices reach, or if a kernel would read and write one arena.
-pub fn lower(program: &Program, fuse: bool) -> Result<Lowered, EngineError> {
+/// Lowers a program, with calls that go together as one kernel if `fuse`, by the kernels that `variants` chooses. Fails if
+/// a tensor has more elements than 32-bit indices reach, or if a kernel would read and write one arena.
+pub fn lower(program: &Program, fuse: bool, variants: &Variants) -> Result<Lowered, EngineError> {
     let limit = u32::MAX as usize;
     if let Some(storage) = program.storages.iter().find(|s| s.len > limit) {
         let (bytes, what) = (storage.len * storage.dtype.size(), "a tensor".to_string());
@@ -100,7 +107,7 @@ pub fn lower(program: &Program, fuse: bool) -> Result<Lowered, EngineError> {
     };
     for unit in fuse::units(program, fuse) {
         let first = lowered.dispatches.len();
-        calls::lower_call(&mut lowered, &unit.call, &unit.after);
+        calls::lower_call(&mut lowered, &unit.call, &unit.after, variants);
         let whole = unit.work();
         for (i, dispatch) in lowered.dispatches[first..].iter_mut().enumerate() {
             dispatch.call = unit.index;

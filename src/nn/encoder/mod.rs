@@ -21,7 +21,7 @@ struct Convolution {
 }
 
 impl Convolution {
-    /// Declares `conv`.weight [to, from, window, window] and the normalisation `norm`.
+    /// Declares `conv`.weight `[to, from, window, window]` and the normalisation `norm`.
     fn new(
         declare: &mut Declare,
         [conv, norm]: [&str; 2],
@@ -106,7 +106,7 @@ impl Encoder {
         Encoder { kind, stem, blocks }
     }
 
-    /// Features [B,d] of images x [B,C,H,W].
+    /// Features `[B,d]` of images x `[B,C,H,W]`.
     pub fn forward(&self, tape: &mut Tape, store: &Store, x: Var, mode: Mode) -> Var {
         let stem = self.stem.forward(tape, store, x, mode);
         let mut x = tape.relu(stem);

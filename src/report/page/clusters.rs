@@ -22,8 +22,6 @@ pub fn section(report: &Report) -> Result<Markup, ImageError> {
         p class="soft" {
             @if steps {
                 "Images with the prototype as it transformed itself to fit each of them, and the distance between the two."
-            } @else if report.gallery.steps(first(report)).is_empty() {
-                "Images with their distances. Aligned prototypes follow when the run is finished."
             } @else {
                 "Images with their prototype, and the distance between the two."
             }
@@ -33,11 +31,6 @@ pub fn section(report: &Report) -> Result<Markup, ImageError> {
         }
         div style={ "--cells:" (2 + report.gallery.names.len()) } { @for cluster in &clusters { (cluster) } }
     })
-}
-
-/// Any image that is shown.
-fn first(report: &Report) -> usize {
-    report.gallery.bands.iter().find_map(|b| b.nearest.first().copied()).unwrap_or(0)
 }
 
 fn cluster(report: &Report, k: usize, prototype: &Picture, table: Option<&Contingency>) -> Result<Markup, ImageError> {

@@ -114,7 +114,7 @@ impl Report<'_> {
         &self.gallery.clusters
     }
 
-    /// An image [C,H,W] of the set's shape.
+    /// An image `[C,H,W]` of the set's shape.
     fn picture(&self, values: &[f32]) -> Picture {
         Picture::new(values, self.set.channels, self.set.height, self.set.width)
     }

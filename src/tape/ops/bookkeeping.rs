@@ -18,7 +18,7 @@ pub struct AdamSpec {
 }
 
 impl Tape {
-    /// The next `batch` images of data u8 [N,C,H,W] in the order u32 [N], from clock[0] on, as f32 in [0,1].
+    /// The next `batch` images of data u8 `[N,C,H,W]` in the order u32 `[N]`, from `clock[0]` on, as f32 in `[0,1]`.
     pub fn gather_images(&mut self, data: Var, order: Var, clock: Var, batch: usize) -> Var {
         assert_eq!(self.dtype(data), Dtype::U8, "gather_images reads bytes");
         let item: [usize; 3] = self.shape(data).tail();
@@ -26,7 +26,8 @@ impl Tape {
         self.push(Op::GatherImages, vec![data, order, clock], shape)
     }
 
-    /// One Adam step on `parameters` = (parameter, first moment, second moment), with column `group` of `schedule` [T,G,2].
+    /// One Adam step on `parameters` = (parameter, first moment, second moment), with column `group` of `schedule`
+    /// `[T,G,2]`.
     pub fn adam(
         &mut self,
         parameters: (Var, Var, Var),
@@ -47,13 +48,13 @@ impl Tape {
         self.push_update(op, vec![gradient, schedule, clock], vec![p, m, v]);
     }
 
-    /// history[clock[1]] = x.
+    /// `history[clock[1]]` = x.
     pub fn record(&mut self, x: Var, clock: Var, history: Var) {
         assert_eq!(self.shape(x).len(), 1, "record notes one number a step");
         self.push_update(Op::Record, vec![x, clock], vec![history]);
     }
 
-    /// all[clock[0] + b] = x[b] for the rows of x [B,...].
+    /// `all[clock[0] + b]` = `x[b]` for the rows of x `[B,...]`.
     pub fn store_rows(&mut self, x: Var, clock: Var, all: Var) {
         assert_eq!(self.dtype(x), self.dtype(all), "store_rows: types differ");
         let width = |v: Var, t: &Tape| t.shape(v).len() / t.shape(v).0[0];
@@ -61,13 +62,13 @@ impl Tape {
         self.push_update(Op::StoreRows, vec![x, clock], vec![all]);
     }
 
-    /// counts[index[b]] += 1.
+    /// `counts[index[b]]` += 1.
     pub fn count(&mut self, index: Var, counts: Var) {
         assert_eq!(self.dtype(index), Dtype::U32, "count counts indices");
         self.push_update(Op::Count, vec![index], vec![counts]);
     }
 
-    /// Ends a step of `images` images: clock = (clock[0] + images, clock[1] + 1).
+    /// Ends a step of `images` images: clock = (`clock[0]` + images, `clock[1]` + 1).
     pub fn advance(&mut self, clock: Var, images: usize) {
         self.push_update(Op::Advance { images }, vec![], vec![clock]);
     }

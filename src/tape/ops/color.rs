@@ -5,8 +5,8 @@ use crate::tape::op::{Op, Rows};
 use crate::tape::record::{Node, Tape, Var};
 
 impl Tape {
-    /// (1 + w) x + o channel by channel, for image [S,C,H,W] found by `rows` and beta [R,2C] laid out [C,2] = (w, o)
-    /// -> [R,C,H,W]. R may be several dimensions.
+    /// (1 + w) x + o channel by channel, for image `[S,C,H,W]` found by `rows` and beta `[R,2C]` laid out `[C,2]` = (w, o)
+    /// -> `[R,C,H,W]`. R may be several dimensions.
     pub fn color(&mut self, image: Var, beta: Var, rows: Rows, index: Option<Var>) -> Var {
         let item: [usize; 3] = self.shape(image).tail();
         let [p] = self.shape(beta).tail();

@@ -7,7 +7,7 @@ use crate::tape::record::{Node, Tape, Var};
 use crate::tape::tensor::Shape;
 
 impl Tape {
-    /// x [B,Ci,H,W] correlated with w [Co,Ci,kh,kw] -> [B,Co,H',W'].
+    /// x `[B,Ci,H,W]` correlated with w `[Co,Ci,kh,kw]` -> `[B,Co,H',W']`.
     pub fn conv2d(&mut self, x: Var, w: Var, spec: ConvSpec) -> Var {
         let [b, ci, h, wd] = self.shape(x).tail();
         let [co, wi, kh, kw] = self.shape(w).tail();

@@ -6,9 +6,9 @@ use crate::tape::record::{Node, Tape, Var};
 use crate::tape::tensor::{Dtype, Shape};
 
 impl Tape {
-    /// d[b,j] = mean over pixels of weights (x[b] - t[row])^2 for x [B,C,H,W], t [S,C,H,W], the row of t found by `rows`:
-    /// `Own` takes t of B J rows image by image, `Each` the S prototypes for every image, `Selected` one per image.
-    /// No gradient for x, which is data.
+    /// `d[b,j]` = mean over pixels of weights (`x[b]` - `t[row]`)^2 for x `[B,C,H,W]`, t `[S,C,H,W]`, the row of t
+    /// found by `rows`: `Own` takes t of B J rows image by image, `Each` the S prototypes for every image, `Selected`
+    /// one per image. No gradient for x, which is data.
     pub fn squared_distance(&mut self, x: Var, t: Var, weights: Option<Var>, rows: Rows, index: Option<Var>) -> Var {
         let item: [usize; 3] = self.shape(x).tail();
         assert_eq!(item, self.shape(t).tail(), "squared_distance of {:?} and {:?}", self.shape(x), self.shape(t));
@@ -28,7 +28,7 @@ impl Tape {
         self.push(op, inputs, Shape::from([b, r / b]))
     }
 
-    /// Minimum of each row of d [B,K] and the position of its first occurrence: ([B], u32 [B]).
+    /// Minimum of each row of d `[B,K]` and the position of its first occurrence: (`[B]`, u32 `[B]`).
     pub fn min_row(&mut self, d: Var) -> (Var, Var) {
         let row = Shape::from([self.shape(d).rows(1)]);
         let out = self.push_many(Op::MinRow, vec![d], vec![(row.clone(), Dtype::F32), (row, Dtype::U32)]);

@@ -32,12 +32,12 @@ impl Tape {
         self.push(Op::Relu, vec![x], self.shape(x).clone())
     }
 
-    /// scale * (sum of all elements), shape [1].
+    /// scale * (sum of all elements), shape `[1]`.
     pub fn sum(&mut self, x: Var, scale: f32) -> Var {
         self.push(Op::Sum { scale }, vec![x], Shape::from([1]))
     }
 
-    /// Mean of all elements, shape [1].
+    /// Mean of all elements, shape `[1]`.
     pub fn mean(&mut self, x: Var) -> Var {
         self.sum(x, 1.0 / self.shape(x).len() as f32)
     }

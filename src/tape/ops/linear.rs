@@ -7,8 +7,8 @@ use crate::tape::record::{Node, Tape, Var};
 use crate::tape::tensor::Dtype;
 
 impl Tape {
-    /// y = w x + b for every row of x [R,I], with weights w [S,O,I], b [S,O] found by `rows` -> [R,O]. R may be several
-    /// dimensions. `Rows::Each` with S = 1 is the plain layer; `Rows::Selected` needs `index` u32 [R].
+    /// y = w x + b for every row of x `[R,I]`, with weights w `[S,O,I]`, b `[S,O]` found by `rows` -> `[R,O]`. R may be
+    /// several dimensions. `Rows::Each` with S = 1 is the plain layer; `Rows::Selected` needs `index` u32 `[R]`.
     pub fn linear(&mut self, x: Var, w: Var, b: Var, rows: Rows, index: Option<Var>) -> Var {
         let [i] = self.shape(x).tail();
         let [s, o, wi] = self.shape(w).tail();

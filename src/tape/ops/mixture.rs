@@ -6,11 +6,11 @@ use crate::tape::record::{Node, Tape, Var};
 use crate::tape::tensor::Shape;
 
 impl Tape {
-    /// d[b,j] = 1/2 sum over pixels and channels of weights ((x[b] - mu)^2 / v + log v) + n/2 log(2 pi) with
-    /// v = sigma^2 + min_variance, for x [B,C,H,W], mu [S,C,H,W], sigma [T,C,H,W] and R = B J rows -> [B,J]; n counts
-    /// pixels and channels, whatever their weights. Each of mu and sigma comes with the way its row is found: `Own`
-    /// takes B J rows image by image, `Each` J rows for every image, `Selected` those of `index` u32 [R]. Beside
-    /// selected rows there may be own ones. No gradient for x, which is data.
+    /// `d[b,j]` = 1/2 sum over pixels and channels of weights ((`x[b]` - mu)^2 / v + log v) + n/2 log(2 pi) with
+    /// v = sigma^2 + min_variance, for x `[B,C,H,W]`, mu `[S,C,H,W]`, sigma `[T,C,H,W]` and R = B J rows -> `[B,J]`; n
+    /// counts pixels and channels, whatever their weights. Each of mu and sigma comes with the way its row is found:
+    /// `Own` takes B J rows image by image, `Each` J rows for every image, `Selected` those of `index` u32 `[R]`.
+    /// Beside selected rows there may be own ones. No gradient for x, which is data.
     pub fn neg_log_normal(
         &mut self,
         x: Var,
@@ -54,14 +54,14 @@ impl Tape {
         self.push(Op::LogSoftmax, vec![x], self.shape(x).clone())
     }
 
-    /// gamma [B,K] = softmax over k of (log_pi - d) for d [B,K], log_pi [K]: the E step, a constant for gradients.
+    /// gamma `[B,K]` = softmax over k of (log_pi - d) for d `[B,K]`, log_pi `[K]`: the E step, a constant for gradients.
     pub fn responsibilities(&mut self, d: Var, log_pi: Var) -> Var {
         let [_, k] = self.shape(d).tail();
         assert_eq!(self.shape(log_pi).0, [k], "responsibilities of {:?}", self.shape(d));
         self.push(Op::Responsibilities, vec![d, log_pi], self.shape(d).clone())
     }
 
-    /// q [B] = sum over k of gamma (d - log_pi) for gamma, d [B,K], log_pi [K]. No gradient for gamma.
+    /// q `[B]` = sum over k of gamma (d - log_pi) for gamma, d `[B,K]`, log_pi `[K]`. No gradient for gamma.
     pub fn expected_cost(&mut self, gamma: Var, d: Var, log_pi: Var) -> Var {
         same("expected_cost", self.shape(gamma), self.shape(d));
         let [b, k] = self.shape(d).tail();

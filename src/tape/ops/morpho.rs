@@ -7,7 +7,7 @@ use crate::tape::tensor::{Dtype, Shape};
 
 impl Tape {
     /// y(i) = sum over a window of `kernel` x `kernel` pixels q of a_q x(i+q) e^(alpha x(i+q)) / sum of a_q e^(alpha x(i+q))
-    /// with x = 0 outside the image, for image [S,C,H,W] found by `rows` and beta [R,1+kernel^2] -> [R,C,H,W]:
+    /// with x = 0 outside the image, for image `[S,C,H,W]` found by `rows` and beta `[R,1+kernel^2]` -> `[R,C,H,W]`:
     /// alpha = beta_0, a = sigmoid(beta_1.. + c), c = 5 at the centre of the window and -5 elsewhere. R may be several
     /// dimensions.
     pub fn morpho(&mut self, image: Var, beta: Var, kernel: usize, rows: Rows, index: Option<Var>) -> Var {

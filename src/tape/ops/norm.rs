@@ -6,7 +6,7 @@ use crate::tape::record::{Node, Tape, Var};
 use crate::tape::tensor::{Dtype, Shape};
 
 impl Tape {
-    /// Mean and biased variance of each channel of x [B,C,H,W].
+    /// Mean and biased variance of each channel of x `[B,C,H,W]`.
     pub fn batch_norm_stats(&mut self, x: Var) -> (Var, Var) {
         let [_, c, _, _] = self.shape(x).tail();
         let channel = (Shape::from([c]), Dtype::F32);

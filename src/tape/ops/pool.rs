@@ -6,7 +6,7 @@ use crate::tape::record::{Node, Tape, Var};
 use crate::tape::tensor::Shape;
 
 impl Tape {
-    /// Every `stride`-th pixel of x [B,C,H,W], with zero channels added evenly on both sides up to `channels`.
+    /// Every `stride`-th pixel of x `[B,C,H,W]`, with zero channels added evenly on both sides up to `channels`.
     pub fn shortcut(&mut self, x: Var, channels: usize, stride: usize) -> Var {
         let [b, c, h, w] = self.shape(x).tail();
         assert!(channels >= c && (channels - c).is_multiple_of(2), "shortcut from {c} to {channels} channels");
@@ -14,12 +14,12 @@ impl Tape {
         self.push(Op::Shortcut { stride }, vec![x], shape)
     }
 
-    /// Largest value of each window of x [B,C,H,W] -> [B,C,H',W']; padded positions never win.
+    /// Largest value of each window of x `[B,C,H,W]` -> `[B,C,H',W']`; padded positions never win.
     pub fn max_pool(&mut self, x: Var, window: usize, spec: ConvSpec) -> Var {
         self.pool(x, Extreme::Max, window, spec)
     }
 
-    /// Smallest value of each window of x [B,C,H,W] -> [B,C,H',W']; padded positions never win.
+    /// Smallest value of each window of x `[B,C,H,W]` -> `[B,C,H',W']`; padded positions never win.
     pub fn min_pool(&mut self, x: Var, window: usize, spec: ConvSpec) -> Var {
         self.pool(x, Extreme::Min, window, spec)
     }
@@ -31,7 +31,7 @@ impl Tape {
         self.push(Op::Pool { kind, window, spec }, vec![x], shape)
     }
 
-    /// Mean over the pixels of x [B,C,H,W] -> [B,C].
+    /// Mean over the pixels of x `[B,C,H,W]` -> `[B,C]`.
     pub fn global_avg_pool(&mut self, x: Var) -> Var {
         let [b, c, _, _] = self.shape(x).tail();
         self.push(Op::GlobalAvgPool, vec![x], Shape::from([b, c]))

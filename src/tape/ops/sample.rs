@@ -6,7 +6,7 @@ use crate::tape::record::{Node, Tape, Var};
 use crate::tape::tensor::Shape;
 
 impl Tape {
-    /// Source coordinates [R,H,W,2] of the affine maps identity + beta [R,6] at the pixel centres of `height` x `width`.
+    /// Source coordinates `[R,H,W,2]` of the affine maps identity + beta `[R,6]` at the pixel centres of `height` x `width`.
     pub fn affine_grid(&mut self, beta: Var, height: usize, width: usize) -> Var {
         let [p] = self.shape(beta).tail();
         assert_eq!(p, 6, "affine_grid: beta {:?}", self.shape(beta));
@@ -14,7 +14,8 @@ impl Tape {
         self.push(Op::AffineGrid, vec![beta], shape)
     }
 
-    /// Source coordinates [R,H,W,2] of the projective maps identity + beta [R,9] at the pixel centres of `height` x `width`.
+    /// Source coordinates `[R,H,W,2]` of the projective maps identity + beta `[R,9]` at the pixel centres of `height` x
+    /// `width`.
     pub fn projective_grid(&mut self, beta: Var, height: usize, width: usize) -> Var {
         let [p] = self.shape(beta).tail();
         assert_eq!(p, 9, "projective_grid: beta {:?}", self.shape(beta));
@@ -22,8 +23,8 @@ impl Tape {
         self.push(Op::ProjectiveGrid, vec![beta], shape)
     }
 
-    /// Source coordinates [R,H,W,2] that are linear in the displacements beta [R,2G], laid out [G,2] = (x, y), of G
-    /// control points: base [H,W,2] + sum over g of matrix [G,H,W] times the displacement of g. No gradient for
+    /// Source coordinates `[R,H,W,2]` that are linear in the displacements beta `[R,2G]`, laid out `[G,2]` = (x, y), of G
+    /// control points: base `[H,W,2]` + sum over g of matrix `[G,H,W]` times the displacement of g. No gradient for
     /// matrix and base, which are constants.
     pub fn control_grid(&mut self, matrix: Var, base: Var, beta: Var) -> Var {
         let [g, h, w] = self.shape(matrix).tail();
@@ -34,7 +35,7 @@ impl Tape {
         self.push(Op::ControlGrid, vec![matrix, base, beta], shape)
     }
 
-    /// Bilinear samples [R,C,H,W] of image [S,C,Hs,Ws] at grid [R,H,W,2]; the image of a row is found by `rows`.
+    /// Bilinear samples `[R,C,H,W]` of image `[S,C,Hs,Ws]` at grid `[R,H,W,2]`; the image of a row is found by `rows`.
     pub fn grid_sample(&mut self, image: Var, grid: Var, padding: Padding, rows: Rows, index: Option<Var>) -> Var {
         let [c, _, _] = self.shape(image).tail();
         let [h, w, two] = self.shape(grid).tail();

@@ -169,6 +169,9 @@ fn convolutions(all: &mut Vec<Case>) {
         convolution([37, 3, 5, 4], [17, 3, 3], 2, 1),
         convolution([50, 4, 3, 3], [32, 3, 3], 1, 1),
         convolution([14, 130, 1, 1], [272, 3, 3], 1, 1),
+        // So many blocks of pixels that an invocation takes twice the channels, with tails of channels, rows and columns.
+        convolution([16, 1, 57, 54], [9, 3, 3], 1, 1),
+        convolution([16, 1, 113, 107], [13, 3, 3], 2, 0),
         // Other windows, strides and pads, some of which leave the last pixels unread.
         convolution([3, 16, 14, 14], [32, 1, 1], 2, 0),
         convolution([1, 3, 9, 9], [5, 1, 1], 1, 1),
@@ -249,7 +252,9 @@ fn training(b: &mut Builder, shape: [usize; 4], draw: impl FnMut(&mut Rng) -> f3
 }
 
 fn norms(all: &mut Vec<Case>) {
-    for shape in [[3, 1, 7, 7], [5, 16, 7, 7], [1, 3, 28, 28], [3, 17, 13, 5], [2, 33, 4, 4], [16, 5, 14, 14]] {
+    // The last has more values of a channel than a workgroup takes.
+    let shapes = [[3, 1, 7, 7], [5, 16, 7, 7], [1, 3, 28, 28], [3, 17, 13, 5], [2, 33, 4, 4], [11, 2, 28, 28]];
+    for shape in shapes {
         all.push(Case::new(format!("batch_norm in training {shape:?}"), move |b| {
             training(b, shape, |rng| 2.0 * rng.normal() + 0.5);
         }));

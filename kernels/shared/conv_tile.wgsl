@@ -1,0 +1,161 @@
+// A tile of a 3x3 convolution of feature maps, through workgroup memory: 4 pixels x 8 (WIDE) or 4 channels an invocation
+//
+// sum[b,c,p] = sum over s, ky, kx of weight(s, c, 3 ky + kx) source[b, s, STRIDE p + (ky,kx) - PAD], zero outside
+//
+// Pixels are numbered in blocks of 4 neighbours of a row, rows and images in ascending order; a workgroup takes 32 of
+// these blocks for LANES / 32 groups of channels. Rows count with the padding that they need: image b begins at padded row
+// b IMAGE_ROWS, so the rows of a tile are consecutive whether or not it crosses from one image to the next. DEPTH source
+// channels at a time are brought to workgroup memory, the padded rows as vec4s (an invocation's pixels and those beside
+// them are then two or three conflict-free loads) and the weights as one vec4 for 4 channels, the same for a whole warp.
+//
+// Depends on the importing file for
+//   source: array<f32>   [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
+//   fn weight(s: u32, c: u32, tap: u32) -> f32
+
+override LANES: u32 = 64u;
+override WIDE: bool = true;
+override DEPTH: u32 = 4u;
+override STRIDE: u32 = 1u;
+override PAD: u32 = 1u;
+override SOURCES: u32 = 16u;
+override SOURCE_HEIGHT: u32 = 28u;
+override SOURCE_WIDTH: u32 = 28u;
+override CHANNELS: u32 = 16u;
+override HEIGHT: u32 = 28u;
+override WIDTH: u32 = 28u;
+// Blocks of a row; vec4s of a padded row; padded rows of an image.
+override ROW_BLOCKS: u32 = 7u;
+override ROW_VECS: u32 = 8u;
+override IMAGE_ROWS: u32 = 30u;
+// vec4s of one source channel's rows; of all rows and all weights in workgroup memory.
+override PATCH: u32 = 80u;
+override ROWS_LEN: u32 = 320u;
+override WEIGHTS_LEN: u32 = 144u;
+
+const TILE: u32 = 32u;
+
+var<workgroup> sh_rows: array<vec4<f32>, ROWS_LEN>;
+var<workgroup> sh_weights: array<vec4<f32>, WEIGHTS_LEN>;
+
+// Sums of channels `first` to `first` + 3, and `first` + 4 to `first` + 7, at the four pixels.
+struct Tile {
+    low: array<vec4<f32>, 4>,
+    high: array<vec4<f32>, 4>,
+}
+
+// Where a block begins.
+struct Place {
+    b: u32,
+    y: u32,
+    x: u32,
+}
+
+fn place(block: u32) -> Place {
+    let line = block / ROW_BLOCKS;
+    return Place(line / HEIGHT, line % HEIGHT, (block % ROW_BLOCKS) * 4u);
+}
+
+fn padded_row(at: Place) -> u32 {
+    return at.b * IMAGE_ROWS + at.y * STRIDE;
+}
+
+// First of the channels that an invocation sums.
+fn first_channel(group: u32, lane: u32) -> u32 {
+    return (group * (LANES / TILE) + lane / TILE) * select(4u, 8u, WIDE);
+}
+
+// Four neighbouring columns of a source channel, `start` being its first row's element 0.
+fn columns(start: u32, inside: bool, x: i32) -> vec4<f32> {
+    var v = vec4<f32>();
+    if inside {
+        if x >= 0 && x < i32(SOURCE_WIDTH) { v.x = source[start + u32(x)]; }
+        if x + 1 >= 0 && x + 1 < i32(SOURCE_WIDTH) { v.y = source[start + u32(x + 1)]; }
+        if x + 2 >= 0 && x + 2 < i32(SOURCE_WIDTH) { v.z = source[start + u32(x + 2)]; }
+        if x + 3 >= 0 && x + 3 < i32(SOURCE_WIDTH) { v.w = source[start + u32(x + 3)]; }
+    }
+    return v;
+}
+
+// The sums of one invocation. `tile` and `group` (of channels) are the workgroup's, `blocks` counts those of the batch.
+fn convolve_tile(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
+    // Lanes past the last block compute it once more.
+    let at = place(min(tile * TILE + lane % TILE, blocks - 1u));
+    let first_row = padded_row(place(tile * TILE));
+    let last = place(min(tile * TILE + TILE, blocks) - 1u);
+    let rows = padded_row(last) + 3u - first_row;
+    let own = (padded_row(at) - first_row) * ROW_VECS + at.x / 4u * STRIDE;
+
+    let per_lane = select(1u, 2u, WIDE);
+    let quads = LANES / TILE * per_lane;
+    let first = group * quads * 4u;
+    let quad = lane / TILE * per_lane;
+
+    var low = array<vec4<f32>, 4>();
+    var high = array<vec4<f32>, 4>();
+    for (var begin = 0u; begin < SOURCES; begin += DEPTH) {
+        let depth = min(DEPTH, SOURCES - begin);
+        for (var e = lane; e < rows * ROW_VECS; e += LANES) {
+            let row = first_row + e / ROW_VECS;
+            let b = row / IMAGE_ROWS;
+            let y = i32(row % IMAGE_ROWS) - i32(PAD);
+            let x = i32(e % ROW_VECS * 4u) - i32(PAD);
+            // The last block may be followed by rows of no image.
+            let inside = y >= 0 && y < i32(SOURCE_HEIGHT) && b <= last.b;
+            let start = ((b * SOURCES + begin) * SOURCE_HEIGHT + u32(max(y, 0))) * SOURCE_WIDTH;
+            for (var d = 0u; d < depth; d += 1u) {
+                sh_rows[d * PATCH + e] = columns(start + d * SOURCE_HEIGHT * SOURCE_WIDTH, inside, x);
+            }
+        }
+        for (var e = lane; e < DEPTH * 9u * quads; e += LANES) {
+            let tap = e % 9u;
+            let d = e / 9u % DEPTH;
+            let q = e / (9u * DEPTH);
+            var v = vec4<f32>();
+            for (var j = 0u; j < 4u; j += 1u) {
+                let channel = first + 4u * q + j;
+                if channel < CHANNELS && d < depth {
+                    v[j] = weight(begin + d, channel, tap);
+                }
+            }
+            sh_weights[(d * 9u + tap) * quads + q] = v;
+        }
+        workgroupBarrier();
+        for (var d = 0u; d < depth; d += 1u) {
+            for (var ky = 0u; ky < 3u; ky += 1u) {
+                let at = d * PATCH + own + ky * ROW_VECS;
+                let l = sh_rows[at];
+                let m = sh_rows[at + 1u];
+                // What tap kx meets at the four pixels.
+                var v0 = l;
+                var v1 = vec4<f32>(l.yzw, m.x);
+                var v2 = vec4<f32>(l.zw, m.xy);
+                if STRIDE == 2u {
+                    let r = sh_rows[at + 2u];
+                    v0 = vec4<f32>(l.xz, m.xz);
+                    v1 = vec4<f32>(l.yw, m.yw);
+                    v2 = vec4<f32>(l.z, m.xz, r.x);
+                }
+                let w = (d * 9u + ky * 3u) * quads + quad;
+                accumulate(&low, sh_weights[w], v0);
+                accumulate(&low, sh_weights[w + quads], v1);
+                accumulate(&low, sh_weights[w + 2u * quads], v2);
+                if WIDE {
+                    accumulate(&high, sh_weights[w + 1u], v0);
+                    accumulate(&high, sh_weights[w + quads + 1u], v1);
+                    accumulate(&high, sh_weights[w + 2u * quads + 1u], v2);
+                }
+            }
+        }
+        // The next channels overwrite what other lanes may still be reading.
+        workgroupBarrier();
+    }
+    return Tile(low, high);
+}
+
+// One tap of 4 channels at 4 pixels.
+fn accumulate(sums: ptr<function, array<vec4<f32>, 4>>, w: vec4<f32>, pixels: vec4<f32>) {
+    (*sums)[0] += w * pixels.x;
+    (*sums)[1] += w * pixels.y;
+    (*sums)[2] += w * pixels.z;
+    (*sums)[3] += w * pixels.w;
+}

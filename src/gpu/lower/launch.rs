@@ -1,0 +1,115 @@
+//! A dispatch under construction.
+
+use super::fuse::Epilogue;
+use super::{Access, Binding, Dispatch, Lowered, Param, folded};
+use crate::tape::{ConvSpec, Operand, Padding, Rows, Work};
+
+type Constants = Vec<(&'static str, f64)>;
+
+/// A dispatch under construction.
+pub(super) struct Launch {
+    kernel: &'static str,
+    constants: Constants,
+    params: Vec<Param>,
+    bindings: Vec<Binding>,
+}
+
+impl Launch {
+    pub fn new(kernel: &'static str) -> Self {
+        Launch { kernel, constants: Vec::new(), params: Vec::new(), bindings: Vec::new() }
+    }
+
+    pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
+        self.constants.push((name, value.into()));
+        self
+    }
+
+    pub fn rows(self, rows: Rows) -> Self {
+        self.mode("ROWS", rows)
+    }
+
+    pub fn mode(self, name: &'static str, rows: Rows) -> Self {
+        let value = match rows {
+            Rows::Own => 0,
+            Rows::Each => 1,
+            Rows::Selected => 2,
+        };
+        self.constant(name, value)
+    }
+
+    pub fn padding(self, padding: Padding) -> Self {
+        self.constant("PADDING", if padding == Padding::Border { 0 } else { 1 })
+    }
+
+    pub fn window(self, kh: usize, kw: usize, spec: ConvSpec) -> Self {
+        let constants = [("KH", kh), ("KW", kw), ("STRIDE", spec.stride), ("PAD", spec.pad)];
+        constants.into_iter().fold(self, |launch, (name, value)| launch.constant(name, value as u32))
+    }
+
+    pub fn param<T>(mut self, name: &'static str, value: T) -> Self
+    where
+        Param: From<(&'static str, T)>,
+    {
+        self.params.push(Param::from((name, value)));
+        self
+    }
+
+    pub fn read(self, operand: &Operand) -> Self {
+        self.bind(Some(operand.storage), Access::Read)
+    }
+
+    pub fn read_all(self, operands: &[Operand]) -> Self {
+        operands.iter().fold(self, Launch::read)
+    }
+
+    /// An input that the call may lack.
+    pub fn read_optional(self, operand: Option<&Operand>) -> Self {
+        self.bind(operand.map(|o| o.storage), Access::Read)
+    }
+
+    /// What a gradient is masked by, if anything.
+    pub fn masked(self, after: &Epilogue) -> Self {
+        self.constant("MASKED", after.mask.is_some()).read_optional(after.mask.as_ref())
+    }
+
+    /// What is added to a gradient and what it is masked by, if anything.
+    pub fn added_and_masked(self, after: &Epilogue) -> Self {
+        let residual = after.residual.as_ref();
+        self.constant("RESIDUAL", residual.is_some()).read_optional(residual).masked(after)
+    }
+
+    pub fn read_storage(self, storage: usize) -> Self {
+        self.bind(Some(storage), Access::Read)
+    }
+
+    pub fn write_storage(self, storage: usize) -> Self {
+        self.bind(Some(storage), Access::Write)
+    }
+
+    pub fn write_all(self, operands: &[Operand]) -> Self {
+        operands.iter().fold(self, |launch, o| launch.bind(Some(o.storage), Access::Write))
+    }
+
+    pub fn bind(mut self, storage: Option<usize>, access: Access) -> Self {
+        self.bindings.push(Binding { storage, access });
+        self
+    }
+
+    pub fn groups(self, lowered: &mut Lowered, groups: [u32; 3]) {
+        let Launch { kernel, constants, params, bindings } = self;
+        lowered.dispatches.push(Dispatch {
+            kernel,
+            constants,
+            params,
+            bindings,
+            groups,
+            call: 0,
+            work: Work::default(),
+        });
+    }
+
+    /// One invocation for each of `n` items.
+    pub fn invocations(self, lowered: &mut Lowered, n: usize, workgroup: usize) {
+        self.groups(lowered, folded(n.div_ceil(workgroup)));
+    }
+}

@@ -1,0 +1,167 @@
+//! Which of several kernels computes an operation.
+
+use crate::tape::Call;
+use serde::{Deserialize, Serialize};
+
+/// Operations that more than one kernel computes: the operation, the variant's name, its kernel. The plain kernel has the
+/// operation's name and takes any size; a variant takes what it can and leaves the rest to the plain one.
+pub const VARIANTS: &[(&str, &str, &str)] = &[
+    ("conv2d", "tiled", "conv2d_tiled"),
+    ("conv2d_grad_input", "tiled", "conv2d_grad_input_tiled"),
+    ("conv2d_grad_weight", "tiled", "conv2d_grad_weight_tiled"),
+    ("linear", "tiled", "linear_tiled"),
+];
+
+/// Name of the variant that every operation has.
+pub const PLAIN: &str = "plain";
+
+/// What devices start with: a variant for an operation, on real GPUs and on software drivers. The column for GPUs is
+/// reasoned from what a kernel moves through which memory, see docs/performance.md, that for software drivers is measured on
+/// Mesa's; `proteus tune` measures on the device at hand.
+const TABLE: &[(&str, &str, &str)] = &[
+    // operation            real GPU  software
+    ("conv2d", "tiled", "plain"),
+    ("conv2d_grad_input", "tiled", "plain"),
+    ("conv2d_grad_weight", "tiled", "tiled"),
+    ("linear", "tiled", "plain"),
+];
+
+/// A variant for an operation, at all sizes or at one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The operation.
+    pub operation: String,
+    /// Its operands as [`Call::shapes`] writes them; any if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shapes: Option<String>,
+    /// The variant, [`PLAIN`] or one of [`VARIANTS`].
+    pub variant: String,
+}
+
+impl Choice {
+    /// A choice for all sizes.
+    pub fn new(operation: &str, variant: &str) -> Self {
+        Choice { operation: operation.into(), shapes: None, variant: variant.into() }
+    }
+
+    /// One variant for all operations that have it.
+    pub fn everywhere(variant: &str) -> Vec<Self> {
+        let mut choices: Vec<Self> =
+            VARIANTS.iter().map(|(operation, ..)| Choice::new(operation, variant)).filter(Choice::is_known).collect();
+        choices.dedup();
+        choices
+    }
+
+    /// Reads `operation=variant`.
+    ///
+    /// # Errors
+    /// What there is instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let all = || {
+            let one = |&(operation, variant, _): &(&str, &str, &str)| format!("{operation}={variant}");
+            VARIANTS.iter().map(one).collect::<Vec<_>>().join(" ")
+        };
+        let Some((operation, variant)) = text.split_once('=') else {
+            return Err(format!("'{text}' should be operation=variant, one of {} or operation={PLAIN}", all()));
+        };
+        let choice = Choice::new(operation, variant);
+        match choice.is_known() {
+            true => Ok(choice),
+            false => Err(format!("there is no variant '{text}'; there are {} and operation={PLAIN} for each", all())),
+        }
+    }
+
+    /// Whether the operation has such a variant.
+    pub fn is_known(&self) -> bool {
+        let mut own = VARIANTS.iter().filter(|(operation, ..)| *operation == self.operation).peekable();
+        own.peek().is_some() && (self.variant == PLAIN || own.any(|(_, variant, _)| *variant == self.variant))
+    }
+}
+
+/// The choices of a device: the first that fits an operation holds.
+#[derive(Clone, Debug, Default)]
+pub struct Variants(Vec<Choice>);
+
+impl Variants {
+    /// What devices of a class start with.
+    pub fn of_class(software: bool) -> Self {
+        let row = |&(operation, gpu, emulated): &(&str, &str, &str)| {
+            Choice::new(operation, if software { emulated } else { gpu })
+        };
+        Variants(TABLE.iter().map(row).collect())
+    }
+
+    /// One variant for all operations that have it.
+    pub fn all(variant: &str) -> Self {
+        Variants(Choice::everywhere(variant))
+    }
+
+    /// These choices, and where none fits what was there before.
+    pub fn over(self, choices: impl IntoIterator<Item = Choice>) -> Self {
+        Variants(choices.into_iter().chain(self.0).collect())
+    }
+
+    /// The kernel that is to compute a call, if it can.
+    pub(super) fn kernel(&self, operation: &'static str, call: &Call) -> &'static str {
+        let mut of_operation = self.0.iter().filter(|c| c.operation == operation).peekable();
+        if of_operation.peek().is_none() {
+            return operation;
+        }
+        let shapes = call.shapes();
+        let choice = of_operation.find(|c| c.shapes.as_ref().is_none_or(|s| *s == shapes));
+        let named = |c: &Choice| VARIANTS.iter().find(|(o, v, _)| *o == operation && *v == c.variant);
+        choice.and_then(named).map_or(operation, |(.., kernel)| kernel)
+    }
+}
+
+/// The operation that a kernel computes, and the variant it is.
+pub fn variant_of(kernel: &str) -> (&str, &'static str) {
+    let found = VARIANTS.iter().find(|(.., name)| *name == kernel);
+    found.map_or((kernel, PLAIN), |&(operation, variant, _)| (operation, variant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::{Arena, ConvSpec, Program, Store, Tape};
+
+    fn convolution() -> Program {
+        let (mut tape, mut store) = (Tape::new(), Store::new());
+        let [x, w] = [("x", [2, 4, 5, 5]), ("w", [4, 4, 3, 3])].map(|(n, shape)| store.add(n, shape, Arena::Constants));
+        let [x, w] = [x, w].map(|id| tape.persistent(&store, id));
+        let y = tape.conv2d(x, w, ConvSpec { stride: 1, pad: 1 });
+        tape.output(y);
+        Program::new(&tape)
+    }
+
+    #[test]
+    fn the_first_choice_that_fits_holds() {
+        let call = &convolution().calls[0];
+        let kernel = |variants: &Variants| variants.kernel("conv2d", call);
+        assert_eq!(kernel(&Variants::default()), "conv2d");
+        let tiled = Variants::all("tiled");
+        assert_eq!(kernel(&tiled), "conv2d_tiled");
+        assert_eq!(tiled.kernel("linear_grad_input", call), "linear_grad_input", "it has no variants");
+        let plain = |shapes: &str| Choice { shapes: Some(shapes.into()), ..Choice::new("conv2d", PLAIN) };
+        assert_eq!(kernel(&tiled.clone().over([plain("2x4x5x5 * 4x4x3x3")])), "conv2d");
+        assert_eq!(kernel(&tiled.over([plain("9x4x5x5 * 4x4x3x3")])), "conv2d_tiled", "other sizes");
+    }
+
+    #[test]
+    fn choices_are_read_and_unknown_ones_refused() {
+        assert_eq!(Choice::parse("conv2d=tiled"), Ok(Choice::new("conv2d", "tiled")));
+        assert_eq!(Choice::parse("linear=plain"), Ok(Choice::new("linear", PLAIN)));
+        for wrong in ["conv2d", "conv2d=other", "relu=plain", "=tiled"] {
+            let error = Choice::parse(wrong).expect_err(wrong);
+            assert!(error.contains("conv2d=tiled"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_table_names_what_exists() {
+        for &(operation, gpu, software) in TABLE {
+            assert!([gpu, software].iter().all(|v| Choice::new(operation, v).is_known()), "{operation}");
+        }
+    }
+}
