@@ -1,7 +1,11 @@
-//! Choosing a device by name.
+//! Choosing a device by name, and how many images it may take.
+
+mod limited;
+
+pub use limited::limit_images;
 
 use crate::cpu::{self, CpuEngine};
-use crate::data::images::cache_folder;
+use crate::data::images::user_folder;
 use crate::gpu::{self, AdapterError, GpuEngine, GpuError};
 use crate::tape::{Engine, EngineError};
 use std::path::PathBuf;
@@ -36,7 +40,7 @@ pub fn open(
 
 /// Where tables of tuned kernels are kept; `None` where the user has no folder for caches.
 pub fn tuned_folder() -> Option<PathBuf> {
-    Some(cache_folder()?.join("tuned"))
+    Some(user_folder()?.join("tuned"))
 }
 
 /// As [`open`], with all options of both engines. A table of tuned kernels is used where there is one.

@@ -77,12 +77,20 @@ fn files_folders_and_data_sets_are_assigned() {
     }
     fs::write(here.join("new/broken.png"), "no image").expect("written");
     fs::write(here.join("new/notes.txt"), "no image either").expect("written");
+    // What a listing of a folder leaves out is left out here too, and what it names is named.
+    fs::write(here.join("new/phone.heic"), "ftypheic").expect("written");
+    fs::create_dir_all(here.join("new/.thumbnails")).expect("made");
+    fs::copy(here.join("new/08.png"), here.join("new/.thumbnails/08.png")).expect("copied");
+    fs::create_dir_all(here.join("new/run")).expect("made");
+    fs::write(here.join("new/run/run.json"), "{}").expect("written");
+    fs::copy(here.join("new/08.png"), here.join("new/run/prototypes.png")).expect("copied");
     let args = ["assign", "run", "new", "new/08.png", "--device", "cpu", "--sheets", "sheets", "--out", "a.csv"];
     let output = proteus(&args, here);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let (shown, warned) = (text(&output.stdout), text(&output.stderr));
     assert!(shown.contains("51 images in") && shown.contains("images/s"), "{shown}");
-    assert!(warned.contains("1 files could not be read") && warned.contains("broken.png"), "{warned}");
+    assert!(warned.contains("2 files could not be read") && warned.contains("broken.png"), "{warned}");
+    assert!(warned.contains("phone.heic is a picture of a kind that is not read"), "{warned}");
     let table = fs::read_to_string(here.join("a.csv")).expect("readable");
     let mut lines = table.lines();
     assert_eq!(lines.next(), Some("path,cluster,distance,second,margin"));

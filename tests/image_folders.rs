@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use proteus::data::images::{Fit, FolderProblem, Listing, Loaded, Options, load};
+use proteus::data::images::{CacheFolder, Fit, FolderProblem, Listing, Loaded, Options, load};
 use proteus::data::{DataError, ImageSet, catalog};
 
 const SIDE: usize = 12;
@@ -230,7 +230,7 @@ fn unreadable_files_are_listed_and_passed_over() {
 fn what_was_decoded_is_kept_until_something_changes() {
     let dir = folder(&[("rgb.png", "a/1.png"), ("rgb.bmp", "b/1.bmp"), ("damaged/truncated.jpg", "b/2.jpg")]);
     let caches = tempfile::tempdir().expect("a folder");
-    let options = Options { cache: Some(caches.path().join("new")), ..sized(8) };
+    let options = Options { cache: Some(CacheFolder { path: caches.path().join("new"), limit: u64::MAX }), ..sized(8) };
     let start = |options: &Options| loaded(dir.path(), options);
     let first = start(&options);
     let again = start(&options);
@@ -279,7 +279,8 @@ fn what_was_decoded_is_kept_until_something_changes() {
 
     // A cache that cannot be written is no error.
     fs::write(caches.path().join("file"), "").expect("write");
-    assert!(!start(&Options { cache: Some(caches.path().join("file")), ..options }).cached);
+    let file = CacheFolder { path: caches.path().join("file"), limit: u64::MAX };
+    assert!(!start(&Options { cache: Some(file), ..options }).cached);
 }
 
 #[test]
@@ -299,5 +300,47 @@ fn known_folders_of_photographs_are_found_by_name() {
     let error = catalog::load("instagram", &search).expect_err("not there").to_string();
     for part in ["a folder instagram of photographs", "put the folder in one of these", "any folder of photographs"] {
         assert!(error.contains(part), "{part} is not in: {error}");
+    }
+}
+
+/// Pictures with ICC profiles are those that lcms2 sees in them, in sRGB.
+#[test]
+fn profiles_are_followed() {
+    let home = fixtures().join("profiles");
+    let text = fs::read_to_string(home.join("expected.json")).expect("readable");
+    let expected: BTreeMap<String, String> = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(expected.len(), 11);
+    let plain = |name: &str| {
+        let picture = image::open(home.join(name)).expect("readable").into_rgb8().into_raw();
+        picture.chunks(3).flatten().copied().collect::<Vec<u8>>()
+    };
+    let furthest = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().expect("pixels");
+    for (name, pixels) in &expected {
+        let dir = folder(&[(&format!("profiles/{name}"), name)]);
+        let Loaded { set, skipped, .. } = loaded(dir.path(), &Options::default());
+        assert!(skipped.is_empty() && (set.height, set.width) == (SIDE, SIDE), "{name}");
+        assert_eq!(set.channels, if name.starts_with("grey") { 1 } else { 3 }, "{name}");
+        let pixels: Vec<u8> = (0..pixels.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&pixels[at..at + 2], 16).expect("hexadecimal"))
+            .collect();
+        let found = rgb(&set, 0);
+        assert_eq!(found.len(), pixels.len());
+        // lcms2 goes through the coarse table of the inks by tetrahedra, this program by cubes.
+        let allowed = if ["cmyk.jpg", "ycck.jpg"].contains(&name.as_str()) {
+            8
+        } else if name.ends_with("jpg") {
+            4
+        } else {
+            2
+        };
+        let apart = furthest(&found, &pixels);
+        assert!(apart <= allowed, "{name}: {apart} levels apart");
+        if ["standard.png", "broken.png", "other.png"].contains(&name.as_str()) {
+            assert_eq!(found, plain(name), "{name} stays as it is, to the bit");
+        } else {
+            let without = furthest(&plain(name), &pixels);
+            assert!(without > allowed, "{name}: only {without} levels apart without its profile");
+        }
     }
 }

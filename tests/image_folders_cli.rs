@@ -32,7 +32,8 @@ impl Place {
 
     fn run(&self, args: &[&str]) -> Output {
         let mut command = program::command(args, self.dir.path());
-        command.env("XDG_CACHE_HOME", self.path("caches")).output().expect("the program starts")
+        command.env("XDG_CACHE_HOME", self.path("caches")).env_remove("PROTEUS_CACHE_GIB");
+        command.output().expect("the program starts")
     }
 
     /// Standard output and error of a run with this exit code.
@@ -143,4 +144,31 @@ fn mistakes_are_explained() {
         0,
         &["any images  3x128x128", "needs a folder megadepth of photographs"],
     );
+}
+
+/// The cache is shown, bounded and emptied.
+#[test]
+fn the_cache_is_looked_after() {
+    let place = Place::new(["left", "upper"]);
+    let train = [&["train", "photos", "-k", "2"][..], &QUICK, &["--set", "curriculum=[]", "--quiet"]].concat();
+    let sets = || fs::read_dir(place.path("caches/proteus")).map_or(0, Iterator::count);
+    place.says(&["data", "cache"], 0, &["0 sets, 0 of at most 8192 MiB"]);
+    let run = |args: &[&str], gib: &str| {
+        let mut command = program::command(args, place.dir.path());
+        command.env("XDG_CACHE_HOME", place.path("caches")).env("PROTEUS_CACHE_GIB", gib);
+        command.output().expect("the program starts")
+    };
+    for gib in ["0", "0.000001"] {
+        let output = run(&train, gib);
+        assert!(output.status.success() && sets() == 0, "{gib} GiB: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let output = run(&train, "plenty");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("PROTEUS_CACHE_GIB=plenty"), "{said}");
+    place.says(&train, 0, &[]);
+    let photos = fs::canonicalize(place.path("photos")).expect("a folder");
+    let shown = place.says(&["data", "cache"], 0, &["1 MiB  used today", "1 set, 1 of at most 8192 MiB"]);
+    assert!(shown.contains(&format!("{} (24 files at 20x16)", photos.display())), "{shown}");
+    place.says(&["data", "cache", "--clear"], 0, &["no decoded images are left in ", "; 1 MiB were freed"]);
+    assert_eq!(sets(), 0);
 }

@@ -80,7 +80,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let sizes = table.finish(args.sheets.as_deref())?;
 
     if !unread.is_empty() {
-        eprintln!("warning: {} files could not be read and are left out:", unread.len());
+        let (s, are) = if unread.len() == 1 { ("", "is") } else { ("s", "are") };
+        eprintln!("warning: {} file{s} could not be read and {are} left out:", unread.len());
         name_some(&unread);
     }
     let (images, seconds) = (sizes.iter().sum::<usize>(), start.elapsed().as_secs_f64());
@@ -109,7 +110,8 @@ fn assign(
     let many = BATCHES * assigner.batch();
     for found in found {
         match found {
-            Found::Files(files) => {
+            Found::Files(files, skipped) => {
+                unread.extend_from_slice(skipped);
                 for files in files.chunks(many) {
                     let loaded: Vec<_> = files.par_iter().map(|file| reader.read(file)).collect();
                     let (mut names, mut pixels) = (Vec::new(), Vec::new());

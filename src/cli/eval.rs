@@ -1,6 +1,7 @@
 //! `proteus eval`.
 
 use super::failure::Failure;
+use super::image_memory::ImageMemory;
 use super::images::{Places, load};
 use super::table;
 use crate::report::configuration;
@@ -20,6 +21,8 @@ pub struct Args {
     /// auto, cpu, gpu, gpu:1, or part of an adapter's name
     #[arg(long, value_name = "D", default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    memory: ImageMemory,
     /// Replace morphology by its hard limits: dilation or erosion by the learnt shapes
     #[arg(long)]
     hard_morphology: bool,
@@ -36,7 +39,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         return Err(Failure::User(format!("--hard-morphology: the sequence '{sequence}' of {run} has no morpho")));
     }
     let set = load(&config, &args.places, args.json)?;
-    let (mut engine, chosen) = device::open(&args.device, None, gpu::Options::default())?;
+    let (engine, chosen) = device::open(&args.device, None, gpu::Options::default())?;
+    let mut engine = args.memory.limit(engine);
     let evaluation = evaluate_run(&args.run, &config, &set, engine.as_mut(), args.hard_morphology)?;
     let mut out = std::io::stdout().lock();
     if args.json {

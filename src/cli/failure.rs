@@ -41,6 +41,9 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
             TrainError::Stopped { .. } => Failure::Stopped(error.to_string()),
+            TrainError::Engine(EngineError::OutOfMemory { .. }) => Failure::Failed(format!(
+                "{error}. A smaller batch_size takes less, and so do images that are streamed (train --image-memory MIB)"
+            )),
             error if error.is_users() => Failure::User(error.to_string()),
             error => Failure::Failed(error.to_string()),
         }

@@ -1,14 +1,14 @@
 //! New images that a user names: files, folders, known data sets.
 
 use super::failure::Failure;
-use crate::data::images::{READ, is_image};
+use crate::data::images::Listing;
 use crate::data::{ImageSet, catalog};
 use std::path::{Path, PathBuf};
 
 /// What a path stands for.
 pub enum Found {
-    /// Files, in the order of their names.
-    Files(Vec<PathBuf>),
+    /// Files, in the order of their names, and what is said of pictures in a folder that are of kinds that are not read.
+    Files(Vec<PathBuf>, Vec<String>),
     /// A known data set.
     Set(ImageSet),
 }
@@ -17,7 +17,7 @@ impl Found {
     /// Number of images or files.
     pub fn len(&self) -> usize {
         match self {
-            Found::Files(files) => files.len(),
+            Found::Files(files, _) => files.len(),
             Found::Set(set) => set.len(),
         }
     }
@@ -39,41 +39,19 @@ impl Found {
     }
 }
 
-/// What is at `path`: a file, a folder with all below it, or else a known data set of that name.
+/// What is at `path`: a file, a folder with all images below it as in training, or else a known data set of that name.
 pub fn find(path: &Path, folders: &[PathBuf]) -> Result<Found, Failure> {
     if path.is_dir() {
-        let mut files = Vec::new();
-        walk(path, &mut files)?;
-        if files.is_empty() {
-            let endings = READ.join(", ");
-            return Err(Failure::User(format!("{} has no image files ({endings}) in it", path.display())));
-        }
-        return Ok(Found::Files(files));
+        let listing = Listing::without_classes(path)?;
+        let skipped =
+            listing.skipped().iter().map(|skipped| path.join(&skipped.name).display().to_string() + " " + &skipped.why);
+        return Ok(Found::Files(listing.paths().map(Path::to_path_buf).collect(), skipped.collect()));
     }
     if path.exists() {
-        return Ok(Found::Files(vec![path.to_path_buf()]));
+        return Ok(Found::Files(vec![path.to_path_buf()], Vec::new()));
     }
     match path.to_str().map(|name| catalog::find(name).map(|_| name)) {
         Some(Ok(name)) => Ok(Found::Set(catalog::load(name, folders)?)),
         _ => Err(Failure::User(format!("{}: there is no such file or folder, and no known data set", path.display()))),
     }
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::User(format!("cannot read the folder {}: {e}", folder.display()));
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        entries.push((entry.path(), entry.file_type().map_err(failed)?));
-    }
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    for (path, kind) in entries {
-        // Links to folders are not followed: they may lead back.
-        if kind.is_dir() {
-            walk(&path, files)?;
-        } else if is_image(&path) {
-            files.push(path);
-        }
-    }
-    Ok(())
 }

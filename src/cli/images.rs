@@ -2,7 +2,7 @@
 
 use super::data_folders;
 use super::failure::Failure;
-use crate::data::images::{self, Listing, Loaded, Options, Skipped};
+use crate::data::images::{self, CacheFolder, Listing, Loaded, Options, Skipped};
 use crate::data::{ImageSet, Source};
 use crate::train::{Config, Folder, for_folder};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,9 +50,14 @@ pub fn load(config: &Config, places: &Places, quiet: bool) -> Result<ImageSet, F
     let options = Options {
         size: (config.image_size > 0).then_some(config.image_size),
         fit: config.fit.parse().map_err(|e: images::UnknownFit| Failure::User(e.to_string()))?,
-        cache: if places.no_cache { None } else { images::cache_folder() },
+        cache: if places.no_cache { None } else { user_cache()?.filter(|caches| caches.limit > 0) },
     };
     decode(&name, &listing, &options, quiet)
+}
+
+/// The user's cache, if there is one.
+pub fn user_cache() -> Result<Option<CacheFolder>, Failure> {
+    CacheFolder::of_user().map_err(|e| Failure::User(e.to_string()))
 }
 
 /// Decodes a folder with a bar on a terminal, and says what was not read.

@@ -1,6 +1,6 @@
 //! What is shown while a run goes on: a bar on a terminal, one plain line an epoch otherwise.
 
-use crate::train::{Config, Evaluation, Observer, Progress, Restart};
+use crate::train::{Config, Evaluation, Observer, Progress, Restart, Streaming};
 use crate::warp::Sequence;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write as _;
@@ -98,6 +98,10 @@ impl Display {
 }
 
 impl Observer for Display {
+    fn streams(&mut self, streaming: &Streaming) {
+        self.line(&format!("the device does not take all images at once: {streaming}"));
+    }
+
     fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
         self.bar.set_length(progress.steps as u64);
         self.bar.set_position(progress.step as u64);

@@ -1,6 +1,7 @@
 //! `proteus report`.
 
 use super::failure::Failure;
+use super::image_memory::ImageMemory;
 use super::images::{Places, load};
 use crate::report::{REPORT, about, configuration, illustrate, recall};
 use crate::{device, gpu};
@@ -23,6 +24,8 @@ pub struct Args {
     /// auto, cpu, gpu, gpu:1, or part of an adapter's name
     #[arg(long, value_name = "D", default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    memory: ImageMemory,
 }
 
 /// Runs the subcommand.
@@ -30,7 +33,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let config = configuration(&args.run)?;
     let set = load(&config, &args.places, false)?;
     let about = about(&args.run)?.unwrap_or(Value::Null);
-    let (mut engine, _) = device::open(&args.device, None, gpu::Options::default())?;
+    let (engine, _) = device::open(&args.device, None, gpu::Options::default())?;
+    let mut engine = args.memory.limit(engine);
     let evaluation = recall(&args.run, &config, &set, engine.as_mut(), &about)?;
     let bytes = illustrate(&args.run, &config, &set, engine.as_mut(), &evaluation, &about)?;
     let path = args.run.join(REPORT);

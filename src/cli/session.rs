@@ -96,6 +96,10 @@ impl<'a> Session<'a> {
             let advice = "many times slower than --device cpu, good for checking kernels";
             display.warn(&format!("this is a software adapter, {advice}"));
         }
+        if self.engine.kind() == "cpu" && Path::new(&self.args.config).is_dir() && slow(config) {
+            let advice = "--size 48 takes a smaller encoder and is several times faster";
+            display.warn(&format!("without a GPU resnet18 takes long once transformations join; {advice}"));
+        }
         let done = if let Work::Old(resumption) = &work { resumption.done().0 } else { 0 };
         let mut watch = Watch::new(display, (config, set), &path, about, done);
         if self.args.tensorboard {
@@ -174,6 +178,9 @@ impl<'a> Session<'a> {
             about["seconds"] = json!(finished.seconds);
             about["images_per_s"] = json!((config.epochs * images) as f64 / finished.seconds);
             about["peak_bytes"] = json!(finished.peak_memory);
+            if let Some(streaming) = finished.streaming {
+                about["streamed"] = json!({"chunks": streaming.chunks, "images_of_a_chunk": streaming.images});
+            }
             about["final"] = table::json(&finished.evaluation);
         }
         about
@@ -182,6 +189,12 @@ impl<'a> Session<'a> {
     fn say(&self, line: String) {
         say(self.args.quiet, line);
     }
+}
+
+/// Whether transformations of photographs are trained with the encoder that is meant for a GPU.
+fn slow(config: &Config) -> bool {
+    let transforms = config.curriculum.iter().any(|&after| after < config.epochs);
+    config.encoder == "resnet18" && config.image_size > 48 && transforms
 }
 
 /// A flag that Ctrl-C and SIGTERM set. SIGHUP stays as it is, since `nohup` has it ignored.
@@ -198,7 +211,8 @@ fn listen() -> std::io::Result<Arc<AtomicBool>> {
 
 fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {
     let options = gpu::Options { dump_wgsl: args.dump_wgsl.clone(), ..Default::default() };
-    Ok(device::open(&args.device, args.threads, options)?)
+    let (engine, chosen) = device::open(&args.device, args.threads, options)?;
+    Ok((args.memory.limit(engine), chosen))
 }
 
 /// The command that goes on with a run.
@@ -220,8 +234,26 @@ fn with_device(args: &Args, mut line: String) -> String {
     if let Some(threads) = args.threads {
         line += &format!(" --threads {threads}");
     }
+    if let Some(mib) = args.memory.image_memory {
+        line += &format!(" --image-memory {mib}");
+    }
     for folder in &args.places.data {
         line += &format!(" --data {}", quoted(&folder.display().to_string()));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_encoders_are_warned_of() {
+        let folder = ["encoder=resnet18", "image_size=128", "sequence=identity color", "epochs=9", "curriculum=[3]"];
+        let config = Config::default().set(&folder).expect("a configuration");
+        assert!(slow(&config));
+        for change in ["encoder=resnet20", "image_size=48", "curriculum=[9]"] {
+            assert!(!slow(&config.clone().set(&[change]).expect("a configuration")), "{change}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! `proteus train`.
 
 use super::failure::Failure;
+use super::image_memory::ImageMemory;
 use super::images::{self, Places, load};
 use super::many;
 use super::session::{Session, Work};
@@ -28,7 +29,7 @@ A folder of images (JPEG, PNG, WebP, GIF, BMP, TIFF of any size): settings are c
 number and size, and --set, -k, --size and --fit overrule them. config.toml in the run folder has
 all of them; change it there and train with it as CONFIG.toml. Sub-folders, if there are two or
 more, are classes, which only scores use. Decoded images are kept in the user's cache folder
-($XDG_CACHE_HOME/proteus), so that the next start is quick.
+($XDG_CACHE_HOME/proteus), so that the next start is quick: see proteus data cache.
 
 Presets: mnist5k, and as published mnist mnist-test mnist-1k mnist-color affnist-test
   fashion-mnist usps frgc svhn megadepth instagram; add --set model=gmm for the mixture
@@ -54,6 +55,8 @@ pub struct Args {
     /// Threads of the CPU engine [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub threads: Option<usize>,
+    #[command(flatten)]
+    pub memory: ImageMemory,
     /// Seed of everything random
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,

@@ -5,7 +5,7 @@ use super::health::Health;
 use super::progress::Display;
 use crate::data::ImageSet;
 use crate::report::{Events, Evolution, Gallery, Report, together};
-use crate::train::{Clusters, Config, Epoch, Evaluation, Observer, Progress, Restart, TrainError, Trainer};
+use crate::train::{Clusters, Config, Epoch, Evaluation, Observer, Progress, Restart, Streaming, TrainError, Trainer};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -98,6 +98,10 @@ impl<'a> Watch<'a> {
 }
 
 impl Observer for Watch<'_> {
+    fn streams(&mut self, streaming: &Streaming) {
+        self.display.streams(streaming);
+    }
+
     fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
         self.display.progress(progress)
     }

@@ -1,7 +1,5 @@
 //! Finding IDX files by their canonical names in a folder.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{DataError, SetProblem};
@@ -52,52 +50,6 @@ fn find_file(folder: &Path, stem: &str, endings: &[&str]) -> Option<PathBuf> {
         .flat_map(|ending| [format!("{stem}{ending}"), format!("{stem}{ending}.gz")])
         .map(|name| folder.join(name))
         .find(|path| path.is_file())
-}
-
-/// All pairs in `folder`, in the order of their stems.
-///
-/// # Errors
-/// [`DataError::Read`] where the folder cannot be listed.
-pub fn find_pairs(folder: &Path) -> Result<Vec<Pair>, DataError> {
-    let fail = |source| DataError::Read { path: folder.to_owned(), source };
-    let mut stems = BTreeSet::new();
-    for entry in fs::read_dir(folder).map_err(fail)? {
-        let name = entry.map_err(fail)?.file_name();
-        // A name that is not UTF-8 is not a canonical one.
-        let Some(name) = name.to_str() else { continue };
-        let name = name.strip_suffix(".gz").unwrap_or(name);
-        if let Some(stem) = IMAGES.iter().find_map(|ending| name.strip_suffix(ending)) {
-            stems.insert(stem.to_owned());
-        }
-    }
-    Ok(stems.iter().filter_map(|stem| find_pair(folder, stem)).collect())
-}
-
-/// Loads the one set that `folder` holds: `train` and `t10k` joined, test first, or a single pair. Its name is that of
-/// the folder, or the stem of a single pair.
-///
-/// # Errors
-/// [`DataError::NoImages`], [`DataError::Ambiguous`] where there are several sets, and those of [`idx::load_pair`].
-pub fn load_folder(folder: &Path) -> Result<ImageSet, DataError> {
-    let mut pairs = find_pairs(folder)?;
-    let folder_name = folder.file_name().and_then(|n| n.to_str());
-    let is_split = |p: &Pair| TEST_THEN_TRAIN.contains(&p.stem.as_str());
-    match pairs.as_slice() {
-        [] => Err(DataError::NoImages { folder: folder.to_owned() }),
-        [only] => {
-            // `train` says nothing about what the images are, the folder may.
-            let name = if is_split(only) { folder_name.unwrap_or(&only.stem) } else { &only.stem };
-            idx::load_pair(name, &only.images, only.labels.as_deref())
-        }
-        [a, b] if is_split(a) && is_split(b) => {
-            // "t10k" sorts before "train": test first already, but the rule is spelt out where it is defined.
-            pairs.sort_by_key(|p| TEST_THEN_TRAIN.iter().position(|s| *s == p.stem));
-            load_pairs(folder_name.unwrap_or("images"), &pairs)
-        }
-        _ => {
-            Err(DataError::Ambiguous { folder: folder.to_owned(), stems: pairs.into_iter().map(|p| p.stem).collect() })
-        }
-    }
 }
 
 /// Loads pairs and joins them in the order given.

@@ -14,7 +14,7 @@ use super::pipeline::{Key, Pipelines};
 use super::profile;
 use super::tuned::Tuned;
 use crate::tape::memory::{ACTIVATIONS, Lifetime, assign};
-use crate::tape::{Arena, Engine, EngineError, Launch, Operand, Place, PlanId, Program, Store, Work};
+use crate::tape::{ALIGNMENT, Arena, Engine, EngineError, Launch, Operand, Place, PlanId, Program, Store, Work};
 
 /// Bytes of a kernel's parameters, WebGPU's default alignment of uniforms.
 const PARAM_SLOT: usize = 256;
@@ -346,6 +346,15 @@ impl Engine for GpuEngine {
 
     fn memory(&self) -> usize {
         self.gpu.used()
+    }
+
+    /// What can be bound at once; where memory is limited, half of it, since the rest of a step needs some too.
+    fn image_limit(&self) -> usize {
+        let bound = self.gpu.limits.max_storage_buffer_binding_size.min(self.gpu.limits.max_buffer_size);
+        let bound = usize::try_from(bound).unwrap_or(usize::MAX);
+        let budget = self.options.memory_limit.map_or(usize::MAX, |bytes| bytes / 2);
+        // Arenas end at multiples of this.
+        bound.min(budget) / ALIGNMENT * ALIGNMENT
     }
 
     /// Once timed, every dispatch gets a pass of its own, so that a step as a whole takes longer than usual.

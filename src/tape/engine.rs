@@ -95,6 +95,11 @@ pub trait Engine {
     /// Bytes of device memory in use by arenas and plans.
     fn memory(&self) -> usize;
 
+    /// Bytes of images that the device takes at once; larger sets are streamed to it in chunks.
+    fn image_limit(&self) -> usize {
+        usize::MAX
+    }
+
     /// Starts (or restarts) timing every launch, or ends it; `false` if the device cannot. A timed step can take longer as a
     /// whole than usual.
     fn time_kernels(&mut self, _on: bool) -> bool {

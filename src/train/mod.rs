@@ -20,6 +20,7 @@ mod run_folder;
 mod schedule;
 mod start;
 mod state;
+mod supply;
 mod tensor_file;
 mod trainer;
 
@@ -40,4 +41,5 @@ pub use run_folder::RunFolder;
 pub use schedule::adam_row;
 pub use start::Init;
 pub use state::{RunState, STATE, now};
+pub use supply::Streaming;
 pub use trainer::{Clusters, Epoch, Trainer};

@@ -10,9 +10,9 @@ use crate::tape::{AdamSpec, Arena, PersistentId, Program, Store, Tape, TapeError
 /// The bookkeeping of a run on the device.
 #[derive(Clone, Copy, Debug)]
 pub struct Ledger {
-    /// The data set, u8 `[N,C,H,W]`.
+    /// The data set, or a chunk of it, u8 `[M,C,H,W]`.
     pub images: PersistentId,
-    /// Which image comes when, u32 `[N]`.
+    /// Which of these images comes when, u32 `[N]`.
     pub order: PersistentId,
     /// Position in the order and step of the epoch, u32 `[2]`.
     pub clock: PersistentId,
@@ -35,10 +35,15 @@ pub struct Ledger {
 impl Ledger {
     /// Declares it for a data set and a model of at most `groups` optimiser groups.
     pub fn new(store: &mut Store, set: &ImageSet, config: &Config, groups: usize) -> Self {
+        Self::with_room(store, set, config, groups, set.len())
+    }
+
+    /// As [`Self::new`], with room for `room` of the images.
+    pub(super) fn with_room(store: &mut Store, set: &ImageSet, config: &Config, groups: usize, room: usize) -> Self {
         let n = set.len();
         let steps = n.div_ceil(config.batch_size);
         Ledger {
-            images: store.add("images", [n, set.channels, set.height, set.width], Arena::Images),
+            images: store.add("images", [room, set.channels, set.height, set.width], Arena::Images),
             order: store.add("order", [n], Arena::Control),
             clock: store.add("clock", [2], Arena::Control),
             schedule: store.add("schedule", [steps, groups, 2], Arena::State),

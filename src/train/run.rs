@@ -8,6 +8,7 @@ use super::reassign::Restart;
 use super::run_folder::RunFolder;
 use super::schedule;
 use super::state::{About, RunState, STATE};
+use super::supply::Streaming;
 use super::trainer::{Clusters, Epoch, Trainer};
 use crate::data::ImageSet;
 use crate::tape::Engine;
@@ -35,6 +36,9 @@ pub struct Progress {
 
 /// Hears what happens in a run.
 pub trait Observer {
+    /// The device does not hold all images at once.
+    fn streams(&mut self, _streaming: &Streaming) {}
+
     /// Some steps are done. Breaking stops the run after saving.
     fn progress(&mut self, progress: Progress) -> ControlFlow<()>;
 
@@ -62,6 +66,8 @@ pub struct Finished {
     pub evaluation: Evaluation,
     /// Most bytes of device memory.
     pub peak_memory: usize,
+    /// How images went to the device; `None` if it held them all.
+    pub streaming: Option<Streaming>,
     /// Seconds of training and evaluation, in all sittings.
     pub seconds: f64,
     /// When the run began.
@@ -124,6 +130,10 @@ pub(super) fn go_on(
     let per_epoch = trainer.steps();
     let weights = folder.file(WEIGHTS);
     let first = trainer.epochs_done() + 1;
+    let streaming = trainer.streaming();
+    if let Some(streaming) = &streaming {
+        observer.streams(streaming);
+    }
     let mut last = None;
     for number in first..=config.epochs {
         let active = schedule::active(config, number - 1);
@@ -184,7 +194,7 @@ pub(super) fn go_on(
     folder.finished(&evaluation, set)?;
     let (peak_memory, seconds) = (trainer.peak_memory(), sitting.seconds());
     let About { started, resumed, .. } = sitting.about;
-    Ok(Finished { evaluation, peak_memory, seconds, started, resumed })
+    Ok(Finished { evaluation, peak_memory, streaming, seconds, started, resumed })
 }
 
 /// A run's model with its weights, to look at `set` with.

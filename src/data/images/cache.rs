@@ -11,14 +11,18 @@ use std::path::{Path, PathBuf};
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
+use super::cache_folder::{ENDING, Origin, UNFINISHED, touch};
 use super::load::Decoded;
-use super::{Listing, Options};
+use super::{CacheFolder, Listing, Options};
 
 /// First bytes of a file; another version of the program that decodes otherwise has another number.
-const MAGIC: &[u8; 16] = b"proteus images 1";
+const MAGIC: &[u8; 16] = b"proteus images 2";
+/// Bytes before the header: these and its length.
+const START: usize = MAGIC.len() + 8;
 
 /// The file of a folder in the cache.
 pub(super) struct Cache {
+    caches: CacheFolder,
     path: PathBuf,
     key: Key,
 }
@@ -40,23 +44,8 @@ struct Header<K> {
     unread: Vec<(usize, String)>,
 }
 
-/// The folder for decoded sets: `proteus` in the user's folder for caches; `None` where there is no such folder.
-pub fn folder() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let home = || variable("HOME");
-    let caches = if cfg!(windows) {
-        variable("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        variable("XDG_CACHE_HOME").or_else(|| Some(home()?.join("Library").join("Caches")))
-    } else {
-        // The specification wants relative paths to be ignored.
-        variable("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| Some(home()?.join(".cache")))
-    };
-    Some(caches?.join("proteus"))
-}
-
 impl Cache {
-    pub(super) fn new(caches: &Path, listing: &Listing, options: &Options) -> Cache {
+    pub(super) fn new(caches: &CacheFolder, listing: &Listing, options: &Options) -> Cache {
         let folder = fs::canonicalize(&listing.folder).unwrap_or_else(|_| listing.folder.clone());
         let size = options.size.map_or("own".into(), |size| size.to_string());
         let mut sum = Crc::new();
@@ -64,9 +53,10 @@ impl Cache {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
         let name: String =
             folder.file_name().unwrap_or_default().to_string_lossy().chars().map(plain).take(40).collect();
-        let path = caches.join(format!("{name}-{:08x}-{size}-{}.images", sum.sum(), options.fit));
+        let path = caches.path.join(format!("{name}-{:08x}-{size}-{}.{ENDING}", sum.sum(), options.fit));
         let files = listing.files.iter().map(|f| (f.name.clone(), f.length, f.written)).collect();
-        Cache { path, key: Key { folder, size: options.size, fit: options.fit.to_string(), files } }
+        let caches = caches.clone();
+        Cache { caches, path, key: Key { folder, size: options.size, fit: options.fit.to_string(), files } }
     }
 
     /// What was decoded of `files` files, if it is there and nothing has changed since.
@@ -74,7 +64,7 @@ impl Cache {
         let file = File::open(&self.path).ok()?;
         let length = file.metadata().ok()?.len();
         let mut reader = Summed { inner: BufReader::new(file), sum: Crc::new() };
-        let mut start = [0; 24];
+        let mut start = [0; START];
         reader.read_exact(&mut start).ok()?;
         let header = start.strip_prefix(MAGIC)?.try_into().map(u64::from_le_bytes).ok()?;
         // What follows is not longer than the file, whatever it says.
@@ -93,20 +83,27 @@ impl Cache {
         let found = reader.sum.sum();
         let mut sum = [0; 4];
         reader.read_exact(&mut sum).ok()?;
-        let decoded = Decoded { channels, height, width, pixels, unread: header.unread, passing: false };
-        (u32::from_le_bytes(sum) == found).then_some(decoded)
+        if u32::from_le_bytes(sum) != found {
+            return None;
+        }
+        touch(&self.path);
+        Some(Decoded { channels, height, width, pixels, unread: header.unread, passing: false })
     }
 
-    /// Writes what was decoded, whole or not at all. Without a cache everything works as well, so that a disk that is
-    /// full or cannot be written is no error.
+    /// Writes what was decoded, whole or not at all, in place of sets that were not used for longer. Without a cache
+    /// everything works as well, so that a disk that is full or cannot be written is no error.
     pub(super) fn write(&self, decoded: &Decoded) {
         let mut beside = self.path.as_os_str().to_owned();
-        beside.push(format!(".{}.part", std::process::id()));
+        beside.push(format!(".{}.{UNFINISHED}", std::process::id()));
         let beside = PathBuf::from(beside);
         let write = || -> io::Result<()> {
             fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
             let shape = [decoded.channels, decoded.height, decoded.width];
             let header = serde_json::to_vec(&Header { key: &self.key, shape, unread: decoded.unread.clone() })?;
+            let bytes = START + header.len() + decoded.pixels.len() + 4;
+            if !self.caches.make_room(bytes as u64, &self.path) {
+                return Ok(());
+            }
             let mut writer = BufWriter::new(File::create(&beside)?);
             let mut sum = Crc::new();
             for part in [&MAGIC[..], &(header.len() as u64).to_le_bytes(), &header, &decoded.pixels] {
@@ -121,6 +118,20 @@ impl Cache {
             let _ = fs::remove_file(&beside);
         }
     }
+}
+
+/// What a file of the cache was made of, if it can be told.
+pub(super) fn origin(path: &Path) -> Option<Origin> {
+    let file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    let mut reader = BufReader::new(file);
+    let mut start = [0; START];
+    reader.read_exact(&mut start).ok()?;
+    let header = start.strip_prefix(MAGIC)?.try_into().map(u64::from_le_bytes).ok()?;
+    let text = bytes(&mut reader, header.min(length))?;
+    let Header { key, shape, .. } = serde_json::from_slice::<Header<Key>>(&text).ok()?;
+    let fit = key.size.map(|_| key.fit);
+    Some(Origin { folder: key.folder, files: key.files.len(), shape, fit })
 }
 
 /// `count` bytes, which the file has.

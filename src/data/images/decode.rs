@@ -5,9 +5,12 @@ use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use super::inks::inks;
+use super::profile::{is_of_inks, to_srgb};
 use super::whole::ends_early;
 use crate::data::input::MOST_PER_BYTE;
 
@@ -57,7 +60,8 @@ pub(super) enum Problem {
 /// A file that was begun: its size is known and its pixels are not.
 pub(super) struct Begun<'a> {
     decoder: Box<dyn ImageDecoder + 'a>,
-    length: u64,
+    format: ImageFormat,
+    bytes: &'a [u8],
 }
 
 /// All bytes of a file.
@@ -86,7 +90,7 @@ impl<'a> Begun<'a> {
             limits.max_alloc = Some(granted(length));
             reader.limits(limits);
             let decoder = reader.into_decoder().map_err(problem)?;
-            Ok(Begun { decoder: Box::new(decoder), length })
+            Ok(Begun { decoder: Box::new(decoder), format, bytes })
         })
     }
 
@@ -103,26 +107,49 @@ impl<'a> Begun<'a> {
 
     /// How it is to be turned, as EXIF says. What says nothing sensible is taken as it is.
     pub(super) fn orientation(&mut self) -> Orientation {
-        catch_unwind(AssertUnwindSafe(|| self.decoder.orientation().ok()))
-            .ok()
-            .flatten()
-            .unwrap_or(Orientation::NoTransforms)
+        unless_broken(|| self.decoder.orientation().ok()).unwrap_or(Orientation::NoTransforms)
     }
 
     /// Bytes that decoding takes at most, if the file justifies them.
     pub(super) fn memory(&self) -> Result<u64, Problem> {
         let ((width, height), bytes) = (self.decoder.dimensions(), self.decoder.total_bytes());
-        if bytes > granted(self.length) {
-            return Err(Problem::TooLarge { width, height, length: self.length });
+        let length = self.bytes.len() as u64;
+        if bytes > granted(length) {
+            return Err(Problem::TooLarge { width, height, length });
         }
         Ok(bytes * (1 + BESIDES))
     }
 
-    /// Decodes it, not yet turned: 16 bits become 8, transparent becomes white, CMYK becomes RGB as in Adobe's files.
-    pub(super) fn decode(self) -> Result<Picture, Problem> {
+    /// Decodes it, not yet turned: 16 bits become 8, transparent becomes white, other colours become sRGB by the profile
+    /// of the file. CMYK without one becomes RGB by multiplication, as in Adobe's files.
+    pub(super) fn decode(mut self) -> Result<Picture, Problem> {
         self.memory()?;
+        let profile = self.profile().unwrap_or_default();
+        if self.format == ImageFormat::Jpeg && is_of_inks(&profile) {
+            let (width, height) = self.decoder.dimensions();
+            let (width, height, bytes) = (width as usize, height as usize, self.bytes);
+            let printed = unless_broken(|| to_srgb(&inks(bytes)?, 4, &profile));
+            if let Some(pixels) = printed.filter(|pixels| pixels.len() == width * height * 3) {
+                return Ok(Picture { width, height, channels: 3, pixels });
+            }
+        }
         let decoded = guarded(|| DynamicImage::from_decoder(self.decoder).map_err(problem))?;
-        Ok(flatten(decoded))
+        let mut picture = flatten(decoded);
+        if !profile.is_empty()
+            && let Some(pixels) = unless_broken(|| to_srgb(&picture.pixels, picture.channels, &profile))
+        {
+            picture.pixels = pixels;
+        }
+        Ok(picture)
+    }
+
+    /// The ICC profile of its colours, if it has one.
+    fn profile(&mut self) -> Option<Vec<u8>> {
+        unless_broken(|| match self.format {
+            // As the reader opens it, the decoder of TIFF says that there is none; by itself it takes up to 1 MiB.
+            ImageFormat::Tiff => TiffDecoder::new(Cursor::new(self.bytes)).ok()?.icc_profile().ok().flatten(),
+            _ => self.decoder.icc_profile().ok().flatten(),
+        })
     }
 }
 
@@ -134,6 +161,11 @@ fn granted(length: u64) -> u64 {
 /// Runs a decoder. One that breaks down on a damaged file does no harm to the others.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(Problem::Damaged("the decoder broke down".into())))
+}
+
+/// What a picture can do without: a reader that breaks down on it finds nothing.
+fn unless_broken<T>(read: impl FnOnce() -> Option<T>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(read)).ok().flatten()
 }
 
 fn problem(error: ImageError) -> Problem {

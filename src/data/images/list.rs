@@ -10,12 +10,7 @@ use super::{FolderProblem, Skipped};
 use crate::data::error::DataError;
 
 /// Endings of files that are read, in lower case. What is in them decides how.
-pub const READ: [&str; 11] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "dib"];
-
-/// Whether the name of a file says that it is an image that is read.
-pub fn is_image(path: &Path) -> bool {
-    READ.contains(&ending(path).as_str())
-}
+const READ: [&str; 11] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "dib"];
 
 fn ending(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
@@ -72,6 +67,16 @@ impl Listing {
     /// # Errors
     /// [`DataError::Read`] for a folder that cannot be read, [`DataError::Folder`] where there are no images.
     pub fn of(folder: &Path) -> Result<Listing, DataError> {
+        let mut listing = Self::without_classes(folder)?;
+        listing.classify()?;
+        Ok(listing)
+    }
+
+    /// All the images of `folder` as [`Self::of`] finds them, without classes.
+    ///
+    /// # Errors
+    /// As for [`Self::of`].
+    pub fn without_classes(folder: &Path) -> Result<Listing, DataError> {
         let mut walk = Walk::default();
         walk.enter(folder, "", 0)?;
         let Walk { mut files, mut skipped, .. } = walk;
@@ -84,9 +89,17 @@ impl Listing {
         }
         files.sort_by(|a, b| natural(&a.name, &b.name));
         skipped.sort_by(|a, b| natural(&a.name, &b.name));
-        let mut listing = Listing { folder: folder.to_owned(), files, labels: None, classes: Vec::new(), skipped };
-        listing.classify()?;
-        Ok(listing)
+        Ok(Listing { folder: folder.to_owned(), files, labels: None, classes: Vec::new(), skipped })
+    }
+
+    /// Paths of the image files in their order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
+    /// Pictures of kinds that are not read.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
     }
 
     /// Number of image files.

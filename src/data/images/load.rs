@@ -49,7 +49,7 @@ pub fn load(
     options: &Options,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Loaded, DataError> {
-    let cache = options.cache.as_deref().map(|folder| Cache::new(folder, listing, options));
+    let cache = options.cache.as_ref().map(|folder| Cache::new(folder, listing, options));
     let found = cache.as_ref().and_then(|cache| cache.read(listing.len()));
     let cached = found.is_some();
     let decoded = match found {

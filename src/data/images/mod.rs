@@ -2,22 +2,24 @@
 
 mod budget;
 mod cache;
+mod cache_folder;
 mod decode;
 mod fit;
+mod inks;
 mod list;
 mod load;
 mod order;
+mod profile;
 mod single;
 mod whole;
 
-pub use cache::folder as cache_folder;
+pub use cache_folder::{CacheEntry, CacheFolder, Origin, UnknownLimit, user_folder};
 pub use fit::{Fit, UnknownFit};
-pub use list::{Listing, READ, is_image};
+pub use list::Listing;
 pub use load::{Loaded, load};
 pub use single::{FileError, FileReader};
 
 use std::fmt;
-use std::path::PathBuf;
 
 /// How the images of a folder are brought into a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub struct Options {
     /// What becomes of those that are not square.
     pub fit: Fit,
     /// Folder for decoded sets, so that the next start is quick; `None` for no cache.
-    pub cache: Option<PathBuf>,
+    pub cache: Option<CacheFolder>,
 }
 
 /// A file that is not in the set.

@@ -74,9 +74,10 @@ impl Trainer<'_> {
         while self.course.part.step < total {
             let done = self.course.part.step;
             let until_check = self.config.check_cluster_interval - self.course.since_check;
+            let there = self.reach(done)?;
             let (plan, count) = match plans.train_last {
                 Some(last) if done >= full => (last, 1),
-                _ => (plans.train, until_check.min(self.burst).min(full.min(total) - done)),
+                _ => (plans.train, until_check.min(self.burst).min(there).min(full.min(total) - done)),
             };
             let start = Instant::now();
             self.engine.run(plan, count)?;

@@ -53,8 +53,14 @@ impl Trainer<'_> {
         let plans = self.prepare(self.course.active)?;
         let order: Vec<u32> = (0..self.set.len() as u32).collect();
         self.write_order(&order, 0)?;
-        self.engine.run(plans.evaluate, self.set.len() / self.config.batch_size)?;
+        let (mut done, full) = (0, self.set.len() / self.config.batch_size);
+        while done < full {
+            let count = self.reach(done)?.min(full - done);
+            self.engine.run(plans.evaluate, count)?;
+            done += count;
+        }
         if let Some(last) = plans.evaluate_last {
+            self.reach(full)?;
             self.engine.run(last, 1)?;
         }
         let assignments = self.engine.read_u32(&self.store[self.ledger.winners])?;
@@ -98,6 +104,7 @@ impl Trainer<'_> {
         let batch = self.store[self.ledger.chosen].shape.len();
         for (images, chosen) in images.chunks(batch).zip(chosen.chunks(batch)) {
             self.write_order(images, 0)?;
+            self.reach(0)?;
             self.engine.write_u32(&self.store[self.ledger.chosen], chosen)?;
             self.engine.run(plan, 1)?;
             for (index, step) in steps[1..].iter_mut().enumerate() {

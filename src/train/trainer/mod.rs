@@ -14,6 +14,7 @@ use super::error::TrainError;
 use super::programs::{Ledger, evaluation_step, training_step};
 use super::reassign::Branch;
 use super::start::start;
+use super::supply::{Streaming, Supply};
 use crate::data::ImageSet;
 use crate::model::Model;
 use crate::nn::Mode;
@@ -38,6 +39,7 @@ pub struct Trainer<'a> {
     store: Store,
     model: Box<dyn Model>,
     ledger: Ledger,
+    supply: Supply<'a>,
     branches: Vec<Branch>,
     plans: Option<Plans>,
     /// Steps between two looks at the losses, as long as the plans stay.
@@ -51,14 +53,24 @@ impl<'a> Trainer<'a> {
     /// A model for `set` with its tensors allocated on the engine, not yet initialised.
     fn allocated(config: Config, set: &'a ImageSet, engine: &'a mut dyn Engine) -> Result<Self, TrainError> {
         let spec = config.spec(set)?;
-        let mut store = Store::new();
-        let model = spec.declare(&mut store);
-        let groups = model.groups(model.spec().sequence.0.len()).len();
-        let ledger = Ledger::new(&mut store, set, &config, groups);
-        let branches = model.per_prototype().into_iter().map(|id| Branch::new(&mut store, id)).collect();
+        let mut supply = Supply::new(set, config.batch_size, engine.image_limit());
+        let (store, model, ledger, branches, groups) = loop {
+            let mut store = Store::new();
+            let model = spec.clone().declare(&mut store);
+            let groups = model.groups(model.spec().sequence.0.len()).len();
+            let ledger = Ledger::with_room(&mut store, set, &config, groups, supply.room());
+            let branches = model.per_prototype().into_iter().map(|id| Branch::new(&mut store, id)).collect();
+            match (engine.allocate(&store), supply.smaller()) {
+                (Ok(()), _) => break (store, model, ledger, branches, groups),
+                // A device does not say how much memory it has.
+                (Err(EngineError::OutOfMemory { .. }), Some(limit)) => {
+                    supply = Supply::new(set, config.batch_size, limit);
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        };
         let layout = layout(&store);
-        engine.allocate(&store)?;
-        engine.write(store[ledger.images].arena, 0, &set.pixels)?;
+        supply.start(&store, &ledger, engine)?;
         let peak = engine.memory();
         Ok(Trainer {
             course: Course::new(config.seed, config.clusters, groups),
@@ -68,6 +80,7 @@ impl<'a> Trainer<'a> {
             store,
             model,
             ledger,
+            supply,
             branches,
             plans: None,
             burst: 1,
@@ -165,6 +178,11 @@ impl<'a> Trainer<'a> {
         self.engine.launches()
     }
 
+    /// How the images go to the device; `None` if it holds them all.
+    pub fn streaming(&self) -> Option<Streaming> {
+        self.supply.streaming()
+    }
+
     /// Most bytes of device memory so far.
     pub fn peak_memory(&self) -> usize {
         self.peak
@@ -180,6 +198,7 @@ impl<'a> Trainer<'a> {
         let first = step * self.config.batch_size;
         let batch = self.config.batch_size.min(self.set.len() - first);
         self.engine.write_u32(&self.store[self.ledger.clock], &[first as u32, 0])?;
+        self.reach(step)?;
         self.plans = None;
         let pass = (batch, self.course.active, mode);
         first_not_finite(self.model.as_ref(), &self.store, self.engine, &self.ledger, pass)
@@ -215,9 +234,14 @@ impl<'a> Trainer<'a> {
 
     /// Sets the order of the images, `step` steps of which are done.
     fn write_order(&mut self, order: &[u32], step: usize) -> Result<(), EngineError> {
-        self.engine.write_u32(&self.store[self.ledger.order], order)?;
+        self.supply.follow(order, &self.store, &self.ledger, self.engine)?;
         let first = (step * self.config.batch_size).min(order.len());
         self.engine.write_u32(&self.store[self.ledger.clock], &[first as u32, step as u32])
+    }
+
+    /// Sees to it that the device has the images of `step` (from 0) of the order. Returns for how many steps it has them.
+    fn reach(&mut self, step: usize) -> Result<usize, EngineError> {
+        self.supply.reach(step, &self.store, &self.ledger, self.engine)
     }
 }
 
