@@ -6,7 +6,7 @@ pub use limited::limit_images;
 
 use crate::cpu::{self, CpuEngine};
 use crate::data::images::user_folder;
-use crate::gpu::{self, AdapterError, GpuEngine, GpuError};
+use crate::gpu::{self, AdapterError, GpuEngine, GpuError, TunedError};
 use crate::tape::{Engine, EngineError};
 use std::path::PathBuf;
 
@@ -22,9 +22,9 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// Whether another `--device` mends it.
+    /// Whether the user can mend it, by another `--device` for instance.
     pub fn is_users(&self) -> bool {
-        matches!(self, DeviceError::Gpu(GpuError::Adapter(_)))
+        matches!(self, DeviceError::Gpu(GpuError::Adapter(_) | GpuError::Tuned(TunedError::Damaged { .. })))
     }
 }
 
@@ -67,6 +67,7 @@ pub fn open_with(
                 cpu("no real GPU, only a software adapter, which is slower")
             }
             Err(GpuError::Adapter(_)) => cpu("no GPU found"),
+            Err(e @ GpuError::Tuned(_)) => Err(e.into()),
             Err(other) => cpu(&other.to_string()),
         },
         name => {

@@ -4,7 +4,7 @@
   pip install torch
   cargo build --release
   python3 benches/pytorch/compare.py                      the CPU, all its cores
-  python3 benches/pytorch/compare.py --device cuda --torch-device cuda --proteus-device gpu
+  python3 benches/pytorch/compare.py --torch-device cuda --proteus-device gpu
 
 Every contender runs once a round, one after the other, so that a machine that drifts drifts for all. Ratios are taken
 within a round; the table gives the median round. `modules` is built as the published code is, `batched` as a careful
@@ -26,8 +26,12 @@ WORK = {
 def run(command):
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def milliseconds(t):
+    return f'{t:.0f}' if t >= 100 else f'{t:.3g}'
 
 
 def main():
@@ -44,27 +48,37 @@ def main():
     args = parser.parse_args()
     print(f'| work | proteus ms | {" | ".join(f"{s} ms | ratio" for s in args.styles)} |')
     print(f'|---|---|{"---|---|" * len(args.styles)}', flush=True)
-    device = None
+    about, failures = {}, []
     for name in args.work:
         preset, model, ours = WORK[name]
         times = {style: [] for style in ['proteus'] + args.styles}
         for _ in range(args.rounds):
             report = run([args.proteus, 'bench', 'step', '--json', '--steps', str(args.steps), '--device', args.proteus_device,
                           '--threads', str(args.threads)] + ours)
-            device = report['device']
+            about['proteus'] = report['device']
             times['proteus'].append(report['ms_median'])
             for style in args.styles:
                 build, *flags = style.split('+')
-                peer = run([sys.executable, os.path.join(HERE, 'dti_torch.py'), '--preset', preset, '--model', model, '--style', build,
-                            '--device', args.torch_device, '--threads', str(args.threads), '--steps', str(args.steps)]
-                           + [f'--{flag}' for flag in flags] + args.torch_args)
-                times[style].append(peer['ms_median'])
+                try:
+                    peer = run([sys.executable, os.path.join(HERE, 'dti_torch.py'), '--preset', preset, '--model', model,
+                                '--style', build, '--device', args.torch_device, '--threads', str(args.threads),
+                                '--steps', str(args.steps)] + [f'--{flag}' for flag in flags] + args.torch_args)
+                except RuntimeError as error:
+                    # torch.compile, for one, needs a compiler that may be missing; the other styles still count.
+                    failures.append(str(error))
+                    continue
+                about['torch'] = f'PyTorch {peer["torch"]} on {peer["device"]}'
+                times[style].append((peer['ms_median'], peer['ms_median'] / report['ms_median']))
         cells = [f"{statistics.median(times['proteus']):.4g}"]
         for style in args.styles:
-            ratios = [t / p for t, p in zip(times[style], times['proteus'])]
-            cells += [f'{statistics.median(times[style]):.3g}', f'{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})']
+            ratios = [ratio for _, ratio in times[style]]
+            cells += ['failed', '-'] if not ratios else [
+                milliseconds(statistics.median(t for t, _ in times[style])),
+                f'{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})']
         print(f'| {name} | {" | ".join(cells)} |', flush=True)
-    print(f'\n{device}; PyTorch {peer["torch"]} on {peer["device"]}; batch 128, K 10; median of {args.rounds} rounds')
+    print(f"\n{'; '.join(about.values())}; batch 128, K 10; median of {args.rounds} rounds")
+    if failures:
+        sys.exit('\n'.join(dict.fromkeys(failures)))
 
 
 if __name__ == '__main__':

@@ -1,23 +1,22 @@
 //! Which of several kernels is the fastest at an operation.
 
-use super::kernels::{KernelReport, measure_call};
+use super::kernels::{KernelReport, TOLERANCE, measure_call, reference};
 use super::peaks::Peaks;
 use super::single::Single;
-use crate::gpu::{GpuEngine, PLAIN, VARIANTS, VariantChoice, Variants, lower};
+use crate::gpu::{GpuEngine, PLAIN, VARIANTS, VariantChoice, Variants, lower, sizes};
 use crate::tape::{Call, EngineError, Program};
+use std::cmp::Ordering;
 
 /// A variant has to take less than this part of the plain kernel's time, so that noise decides nothing.
 const WORTHWHILE: f64 = 0.97;
-/// A result further from plain Rust than this, relative to its largest number, is wrong.
-const TOLERANCE: f64 = 1e-3;
 
 /// What was measured of one operation.
 #[derive(Clone, Debug)]
 pub struct Tuning {
     /// The variant to use for the operation at these sizes.
     pub choice: VariantChoice,
-    /// The variants that can compute it, the plain one first.
-    pub reports: Vec<(&'static str, KernelReport)>,
+    /// The variants that can compute it, the plain one first: what was measured, or why that failed.
+    pub reports: Vec<(&'static str, Result<KernelReport, String>)>,
 }
 
 /// Every variant that there is, the plain one first.
@@ -46,28 +45,46 @@ pub fn tune(
     engines: &mut [(&'static str, GpuEngine)],
     peaks: Peaks,
 ) -> Result<Tuning, EngineError> {
+    let expected = reference(program, call)?;
     let mut reports = Vec::new();
     for (name, engine) in engines {
-        if *name == PLAIN || can(name, program, call)? {
-            reports.push((*name, measure_call(program, call, engine, peaks)?));
+        if !computed_by(name, program, call)? {
+            continue;
         }
+        let report = match measure_call(program, call, &expected, engine, peaks) {
+            // A driver may well refuse a variant. The plain kernel is needed.
+            Err(e @ (EngineError::Kernel { .. } | EngineError::Timeout { .. })) if *name != PLAIN => Err(e.to_string()),
+            other => Ok(other?),
+        };
+        reports.push((*name, report));
     }
-    let choice = VariantChoice { shapes: Some(call.shapes()), ..VariantChoice::new(call.op.name(), fastest(&reports)) };
+    let choice = VariantChoice { sizes: Some(sizes(call)), ..VariantChoice::new(call.op.name(), fastest(&reports)) };
     Ok(Tuning { choice, reports })
 }
 
 /// Whether a variant computes the call, and not the plain kernel in its place.
-fn can(variant: &str, program: &Program, call: &Call) -> Result<bool, EngineError> {
+///
+/// # Errors
+/// As of lowering.
+pub fn computed_by(variant: &str, program: &Program, call: &Call) -> Result<bool, EngineError> {
     let single = Single::with_copies(program, call, 1);
     let lowered = lower(single.program(), true, &Variants::all(variant))?;
-    Ok(lowered.dispatches.iter().all(|d| d.kernel != call.op.name()))
+    let plain = lowered.dispatches.iter().any(|d| d.kernel == call.op.name());
+    Ok(plain == (variant == PLAIN))
+}
+
+/// Whether a report is of a wrong result.
+pub fn is_wrong(report: &KernelReport) -> bool {
+    // A difference that is not a number is wrong as well.
+    !matches!(report.difference.partial_cmp(&TOLERANCE), Some(Ordering::Less | Ordering::Equal))
 }
 
 /// The fastest right one.
-fn fastest(reports: &[(&'static str, KernelReport)]) -> &'static str {
-    let cost = |(name, r): &(&str, KernelReport)| r.ms_median / if *name == PLAIN { WORTHWHILE.recip() } else { 1.0 };
-    let right = reports.iter().filter(|(name, r)| *name == PLAIN || r.difference <= TOLERANCE);
-    right.min_by(|a, b| cost(a).total_cmp(&cost(b))).map_or(PLAIN, |(name, _)| name)
+fn fastest(reports: &[(&'static str, Result<KernelReport, String>)]) -> &'static str {
+    let cost = |name: &str, r: &KernelReport| r.ms_median * if name == PLAIN { WORTHWHILE } else { 1.0 };
+    let measured = reports.iter().filter_map(|(name, r)| Some((*name, r.as_ref().ok()?)));
+    let right = measured.filter(|(name, r)| *name == PLAIN || !is_wrong(r));
+    right.min_by(|(a, x), (b, y)| cost(a, x).total_cmp(&cost(b, y))).map_or(PLAIN, |(name, _)| name)
 }
 
 #[cfg(test)]
@@ -93,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_variant_is_chosen_if_it_is_right_and_clearly_faster() {
-        let plain = (PLAIN, report(1.0, 0.0));
+        let plain = (PLAIN, Ok(report(1.0, 0.0)));
         for (ms, difference, chosen) in [
             (0.5, 1e-6, "tiled"),
             (0.98, 1e-6, PLAIN),
@@ -101,7 +118,12 @@ mod tests {
             (0.5, 1e-2, PLAIN),
             (0.5, f64::INFINITY, PLAIN),
         ] {
-            assert_eq!(fastest(&[plain.clone(), ("tiled", report(ms, difference))]), chosen, "{ms} ms, {difference}");
+            assert_eq!(
+                fastest(&[plain.clone(), ("tiled", Ok(report(ms, difference)))]),
+                chosen,
+                "{ms} ms, {difference}"
+            );
         }
+        assert_eq!(fastest(&[plain, ("tiled", Err("refused".into()))]), PLAIN);
     }
 }

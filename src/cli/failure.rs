@@ -3,6 +3,7 @@
 use crate::bench::PlotError;
 use crate::data::DataError;
 use crate::device::DeviceError;
+use crate::gpu::TunedError;
 use crate::tape::EngineError;
 use crate::train::{ConfigError, ImportError, TrainError};
 use std::process::ExitCode;
@@ -46,6 +47,15 @@ impl From<TrainError> for Failure {
             )),
             error if error.is_users() => Failure::User(error.to_string()),
             error => Failure::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<TunedError> for Failure {
+    fn from(error: TunedError) -> Self {
+        match error {
+            TunedError::Damaged { .. } => Failure::User(error.to_string()),
+            TunedError::Io { .. } => Failure::Failed(error.to_string()),
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::failure::Failure;
 use super::subject::{Choice, Steps, write_plot};
 use super::table::columns;
-use crate::bench::{Peaks, Profile, Reckoning, Share, profile, reckon, shares, trace};
-use crate::tape::KernelTime;
+use crate::bench::{Peaks, Profile, Share, profile, shares, trace};
+use crate::tape::{KernelTime, Launch};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// Run nothing; count what the GPU engine would launch, and the least time of each kernel at these peaks
-    #[arg(long, value_name = "GFLOP/S,GB/S", value_parser = read_peaks, conflicts_with_all = ["trace", "plot", "json"])]
+    #[arg(long, value_name = "GFLOP/S,GB/S", value_parser = read_peaks, conflicts_with_all = ["trace", "plot", "json", "device", "threads"])]
     peaks: Option<Peaks>,
     /// Print one JSON object: step, peaks, kernels, layers
     #[arg(long)]
@@ -54,7 +54,7 @@ fn read_peaks(text: &str) -> Result<Peaks, String> {
 pub fn run(args: Args) -> Result<(), Failure> {
     let subject = args.choice.subject(args.steps.steps, &[], None)?;
     if let Some(peaks) = args.peaks {
-        return count(&reckon(&subject, peaks, args.choice.fuses())?, args.layers);
+        return least_times(&args.choice.reckon(&subject, peaks)?, peaks, args.layers);
     }
     let (mut engine, chosen) = args.choice.open()?;
     let profile = profile(&subject, engine.as_mut())?;
@@ -91,17 +91,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// What a step consists of, and the least that it takes.
-fn count(reckoning: &Reckoning, layers: bool) -> Result<(), Failure> {
+fn least_times(launches: &[Launch], peaks: Peaks, layers: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let rows = reckoning.by_kernel();
-    writeln!(out, "{}", least_times(&rows, reckoning.peaks))?;
+    writeln!(out, "{}", least_table(&KernelTime::by_kernel(launches), peaks))?;
     if layers {
-        writeln!(out, "\n{}", least_times(&reckoning.by_layer(), reckoning.peaks))?;
+        writeln!(out, "\n{}", least_table(&KernelTime::by_work(launches), peaks))?;
     }
     Ok(())
 }
 
-fn least_times(kernels: &[KernelTime], peaks: Peaks) -> String {
+fn least_table(kernels: &[KernelTime], peaks: Peaks) -> String {
     let names = ["kernel", "launches", "GFLOP", "MB", "least us", "share", "bound by"];
     let mut rows = vec![names.map(String::from).to_vec()];
     let all = KernelTime {

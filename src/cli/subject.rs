@@ -1,9 +1,9 @@
 //! What `proteus bench` and `proteus profile` measure, and on what.
 
 use super::failure::Failure;
-use crate::bench::Subject;
-use crate::gpu::GpuEngine;
-use crate::tape::Engine;
+use crate::bench::{Peaks, Subject, reckon};
+use crate::gpu::{AdapterSummary, GpuEngine, GpuError};
+use crate::tape::{Engine, Launch};
 use crate::{cpu, device, gpu};
 use clap::builder::RangedU64ValueParser;
 use std::path::Path;
@@ -62,9 +62,30 @@ impl Choice {
         Ok(Subject::new(&self.preset, &changes, size.or(self.size), self.stage, steps)?)
     }
 
-    /// Whether the GPU's operations that go together run as one kernel.
-    pub fn fuses(&self) -> bool {
-        !self.without.iter().any(|w| w == "fusion")
+    /// The launches of a step on a GPU that is not there, with the variants asked for.
+    pub fn reckon(&self, subject: &Subject, peaks: Peaks) -> Result<Vec<Launch>, Failure> {
+        if let Some(saving) = self.without.iter().find(|w| *w != "fusion") {
+            return Err(Failure::User(format!("--without {saving} has no meaning where nothing runs; fusion has")));
+        }
+        Ok(reckon(subject, peaks, self.without.is_empty(), &self.variant)?)
+    }
+
+    /// What is known of the GPU, without opening it.
+    pub fn find_gpu(&self) -> Result<AdapterSummary, Failure> {
+        Ok(gpu::find(self.gpu_name()?).map_err(|e| device::DeviceError::from(GpuError::from(e)))?)
+    }
+
+    fn gpu_name(&self) -> Result<&str, Failure> {
+        if !self.variant.is_empty() || !self.without.is_empty() {
+            return Err(Failure::User(
+                "every variant is tried, so --variant and --without have no meaning here".into(),
+            ));
+        }
+        match self.device.as_str() {
+            "auto" => Ok("gpu"),
+            "cpu" => Err(Failure::User("the kernels of the CPU have no variants; name a GPU with --device".into())),
+            name => Ok(name),
+        }
     }
 
     /// Opens the device.
@@ -74,18 +95,7 @@ impl Choice {
 
     /// Opens the device, a GPU, with these variants of kernels and none that were tuned.
     pub fn open_gpu(&self, variants: Vec<gpu::VariantChoice>) -> Result<GpuEngine, Failure> {
-        let name = match self.device.as_str() {
-            "auto" => "gpu",
-            "cpu" => {
-                return Err(Failure::User("the kernels of the CPU have no variants; name a GPU with --device".into()));
-            }
-            name => name,
-        };
-        if !self.variant.is_empty() || !self.without.is_empty() {
-            return Err(Failure::User(
-                "every variant is tried, so --variant and --without have no meaning here".into(),
-            ));
-        }
+        let name = self.gpu_name()?;
         let options = gpu::Options { variants, ..gpu::Options::default() };
         Ok(GpuEngine::new(name, options).map_err(device::DeviceError::from)?)
     }

@@ -3,9 +3,9 @@
 use super::failure::Failure;
 use super::subject::Choice;
 use super::table::columns;
-use crate::bench::{Tuning, distinct, has_variants, peaks, tune, variants};
+use crate::bench::{Tuning, distinct, has_variants, is_wrong, peaks, tune, variants};
 use crate::device::tuned_folder;
-use crate::gpu::{self, PLAIN, Tuned, TunedError};
+use crate::gpu::{Tuned, VARIANTS, VariantChoice};
 use regex_lite::Regex;
 use std::io::Write;
 
@@ -19,7 +19,8 @@ use std::io::Write;
 Every operation that several kernels can compute is run by each of them at the sizes of the preset, checked
 against plain Rust and timed. The table is a readable file in the user's cache folder
 ($XDG_CACHE_HOME/proteus/tuned), one for a device. Other sizes, and other drivers, use what devices of this
-kind start with.")]
+kind start with. Other kernels may give other last bits: a run that was begun before goes on, but perhaps not to the
+bit.")]
 pub struct Args {
     #[command(flatten)]
     choice: Choice,
@@ -35,52 +36,60 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let folder = tuned_folder()
         .ok_or_else(|| Failure::User("there is no folder for the table: set XDG_CACHE_HOME or HOME".into()))?;
-    let failed = |e: TunedError| Failure::Failed(e.to_string());
-    let mut engines = Vec::new();
-    for name in variants() {
-        engines.push((name, args.choice.open_gpu(gpu::VariantChoice::everywhere(name))?));
-    }
-    let plain = &mut engines[0].1;
-    let adapter = plain.adapter().clone();
+    let adapter = args.choice.find_gpu()?;
     let mut out = std::io::stdout();
     if args.forget {
-        let path = Tuned::forget(&folder, &adapter).map_err(failed)?;
+        let path = Tuned::forget(&folder, &adapter)?;
         writeln!(out, "{} is gone, or was never there", path.display())?;
         return Ok(());
     }
     // A damaged table is better found before the work than after.
-    let mut table = Tuned::read(&folder, &adapter).map_err(failed)?;
+    let mut table = Tuned::read(&folder, &adapter)?;
+    let mut engines = Vec::new();
+    for name in variants() {
+        engines.push((name, args.choice.open_gpu(VariantChoice::everywhere(name))?));
+    }
+    let plain = &mut engines[0].1;
     let program = args.choice.subject(1, &[], None)?.program(plain)?;
-    let peaks = peaks(plain)?;
-
-    writeln!(out, "{adapter}")?;
-    let names = ["operation"].into_iter().chain(variants());
-    let heading: Vec<String> =
-        names.map(|name| if name == "operation" { name.into() } else { format!("{name}, ms") }).collect();
-    let mut rows = vec![[heading, vec!["chosen".into()]].concat()];
-    let mut choices: Vec<gpu::VariantChoice> = Vec::new();
     let wanted = |name: &str| args.filter.as_ref().is_none_or(|f| f.is_match(name));
     let calls = distinct(&program).into_iter().filter(|c| has_variants(c) && wanted(c.op.name()));
+    let calls: Vec<_> = calls.collect();
+    if calls.is_empty() {
+        let names = VARIANTS.iter().map(|(operation, ..)| *operation).collect::<Vec<_>>().join(" ");
+        return Err(Failure::User(format!("no operation fits; {names} have variants")));
+    }
+    let peaks = peaks(plain)?;
+    writeln!(out, "{adapter}\n{} operations, each by {}", calls.len(), variants().join(" and "))?;
+
+    let mut rows = vec![heading()];
+    let mut choices = Vec::new();
     for call in calls {
         let tuning = tune(&program, call, &mut engines, peaks)?;
         rows.push(row(&tuning));
-        if !choices.contains(&tuning.choice) {
-            choices.push(tuning.choice);
-        }
+        choices.push(tuning.choice);
     }
     table.merge(choices);
-    let path = table.write(&folder, &adapter).map_err(failed)?;
+    let path = table.write(&folder, &adapter)?;
     writeln!(out, "\n{}\n\n{} choices in {}", columns(&rows), table.choice.len(), path.display())?;
     Ok(())
 }
 
+fn heading() -> Vec<String> {
+    let times = variants().into_iter().map(|name| format!("{name}, ms"));
+    ["operation".into()].into_iter().chain(times).chain(["chosen".into()]).collect()
+}
+
 fn row(tuning: &Tuning) -> Vec<String> {
-    let gpu::VariantChoice { operation, shapes, variant } = &tuning.choice;
-    let mut row = vec![format!("{operation} {}", shapes.as_deref().unwrap_or_default())];
+    let VariantChoice { operation, sizes, variant } = &tuning.choice;
+    let mut row = vec![format!("{operation} {}", sizes.as_deref().unwrap_or_default())];
     for name in variants() {
-        let report = tuning.reports.iter().find(|(n, _)| *n == name);
-        row.push(report.map_or("-".into(), |(_, r)| format!("{:.4}", r.ms_median)));
+        row.push(match tuning.reports.iter().find(|(n, _)| *n == name) {
+            None => "-".into(),
+            Some((_, Err(why))) => format!("failed: {why}"),
+            Some((_, Ok(r))) if is_wrong(r) => format!("{:.4} WRONG", r.ms_median),
+            Some((_, Ok(r))) => format!("{:.4}", r.ms_median),
+        });
     }
-    row.push(if variant == PLAIN { String::new() } else { variant.clone() });
+    row.push(variant.clone());
     row
 }

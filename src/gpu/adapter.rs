@@ -136,6 +136,14 @@ pub fn adapters() -> Vec<AdapterSummary> {
     enumerate().iter().enumerate().map(|(i, a)| AdapterSummary::new(i, a)).collect()
 }
 
+/// What is known of the adapter that `gpu`, `gpu:1` or part of a name means.
+///
+/// # Errors
+/// If the text cannot be read or nothing fits.
+pub fn find(selection: &str) -> Result<AdapterSummary, AdapterError> {
+    Ok(select(&selection.parse()?)?.1)
+}
+
 /// The adapter that a selection means.
 pub(super) fn select(selection: &Selection) -> Result<(wgpu::Adapter, AdapterSummary), AdapterError> {
     let adapters = enumerate();

@@ -16,11 +16,11 @@ mod profile;
 mod tuned;
 pub mod wgsl;
 
-pub use adapter::{AdapterError, AdapterSummary, Selection, adapters};
+pub use adapter::{AdapterError, AdapterSummary, Selection, adapters, find};
 pub use check::check_kernel;
 pub use engine::GpuEngine;
 pub use lower::{
-    Access, Binding, Dispatch, Lowered, PLAIN, Param, VARIANTS, VariantChoice, Variants, lower, variant_of,
+    Access, Binding, Dispatch, Lowered, PLAIN, Param, VARIANTS, VariantChoice, Variants, lower, sizes, variant_of,
 };
 pub use options::Options;
 pub use tuned::{Tuned, TunedError};

@@ -1,6 +1,6 @@
 //! Which of several kernels computes an operation.
 
-use crate::tape::Call;
+use crate::tape::{Call, Op, Rows};
 use serde::{Deserialize, Serialize};
 
 /// Operations that more than one kernel computes: the operation, the variant's name, its kernel. The plain kernel has the
@@ -32,9 +32,9 @@ const TABLE: &[(&str, &str, &str)] = &[
 pub struct VariantChoice {
     /// The operation.
     pub operation: String,
-    /// Its operands as [`Call::shapes`] writes them; any if absent.
+    /// Its sizes as [`sizes`] writes them; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shapes: Option<String>,
+    pub sizes: Option<String>,
     /// The variant, [`PLAIN`] or one of [`VARIANTS`].
     pub variant: String,
 }
@@ -42,7 +42,7 @@ pub struct VariantChoice {
 impl VariantChoice {
     /// A choice for all sizes.
     pub fn new(operation: &str, variant: &str) -> Self {
-        VariantChoice { operation: operation.into(), shapes: None, variant: variant.into() }
+        VariantChoice { operation: operation.into(), sizes: None, variant: variant.into() }
     }
 
     /// One variant for all operations that have it.
@@ -105,16 +105,30 @@ impl Variants {
         Variants(choices.into_iter().chain(self.0).collect())
     }
 
-    /// The kernel that is to compute a call, if it can.
+    /// The kernel that is to compute a call; lowering takes the plain one where the variant does not fit.
     pub(super) fn kernel(&self, operation: &'static str, call: &Call) -> &'static str {
         let mut of_operation = self.0.iter().filter(|c| c.operation == operation).peekable();
         if of_operation.peek().is_none() {
             return operation;
         }
-        let shapes = call.shapes();
-        let choice = of_operation.find(|c| c.shapes.as_ref().is_none_or(|s| *s == shapes));
+        let sizes = sizes(call);
+        let choice = of_operation.find(|c| c.sizes.as_ref().is_none_or(|s| *s == sizes));
         let named = |c: &VariantChoice| VARIANTS.iter().find(|(o, v, _)| *o == operation && *v == c.variant);
         choice.and_then(named).map_or(operation, |(.., kernel)| kernel)
+    }
+}
+
+/// What tells one size of an operation from another: the shapes of its operands, and how they go together.
+pub fn sizes(call: &Call) -> String {
+    let shapes = call.shapes();
+    match call.op {
+        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) | Op::Conv2dGradWeight(spec) => {
+            format!("{shapes}, stride {}, pad {}", spec.stride, spec.pad)
+        }
+        Op::Linear(Rows::Own) => format!("{shapes}, own rows"),
+        Op::Linear(Rows::Each) => format!("{shapes}, each row"),
+        Op::Linear(Rows::Selected) => format!("{shapes}, selected rows"),
+        _ => shapes,
     }
 }
 
@@ -146,9 +160,9 @@ mod tests {
         let tiled = Variants::all("tiled");
         assert_eq!(kernel(&tiled), "conv2d_tiled");
         assert_eq!(tiled.kernel("linear_grad_input", call), "linear_grad_input", "it has no variants");
-        let plain = |shapes: &str| VariantChoice { shapes: Some(shapes.into()), ..VariantChoice::new("conv2d", PLAIN) };
-        assert_eq!(kernel(&tiled.clone().over([plain("2x4x5x5 * 4x4x3x3")])), "conv2d");
-        assert_eq!(kernel(&tiled.over([plain("9x4x5x5 * 4x4x3x3")])), "conv2d_tiled", "other sizes");
+        let plain = |sizes: &str| VariantChoice { sizes: Some(sizes.into()), ..VariantChoice::new("conv2d", PLAIN) };
+        assert_eq!(kernel(&tiled.clone().over([plain("2x4x5x5 * 4x4x3x3, stride 1, pad 1")])), "conv2d");
+        assert_eq!(kernel(&tiled.over([plain("2x4x5x5 * 4x4x3x3, stride 2, pad 1")])), "conv2d_tiled", "other sizes");
     }
 
     #[test]
