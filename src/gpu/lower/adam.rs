@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(found(&[(5, 0.0, 0), (3, 1e-6, 1), (7, 1e-6, 2)]), 2);
         assert_eq!(found(&[(5, 0.0, 0), (3, 1e-6, 1), (7, 1e-5, 2)]), 1, "two decays");
         assert_eq!(found(&[(5, 0.0, 0), (3, 0.0, 2), (7, 0.0, 3)]), 0, "a column between");
-        assert_eq!(found(&vec![(5, 0.0, 0); 3]), 0, "one column for all");
+        assert_eq!(found(&[(5, 0.0, 0); 3]), 0, "one column for all");
         let many: Vec<_> = (0..9).map(|k| (4, 0.0, k)).collect();
         assert_eq!(found(&many), GROUPS - 1, "as many as the kernel tells apart");
     }
