@@ -5,12 +5,13 @@
   cargo build --release
   python3 benches/pytorch/compare.py                      the CPU, all its cores
   python3 benches/pytorch/compare.py --torch-device cuda --proteus-device gpu
+  python3 benches/pytorch/compare.py --work mnist --clusters 10 20 50 100
 
 Every contender runs once a round, one after the other, so that a machine that drifts drifts for all. Ratios are taken
 within a round; the table gives the median round. `modules` is built as the published code is, `batched` as a careful
 user of PyTorch would write it (see dti_torch.py); `batched+compile` and `batched+graph` add torch.compile or a CUDA graph.
 """
-import argparse, json, os, statistics, subprocess, sys
+import argparse, itertools, json, os, statistics, subprocess, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # name: preset and model of dti_torch.py, arguments of `proteus bench step`
@@ -40,6 +41,8 @@ def main():
     parser.add_argument('--steps', type=int, default=10)
     parser.add_argument('--threads', type=int, default=os.cpu_count())
     parser.add_argument('--work', nargs='*', default=list(WORK), help='some of: ' + ', '.join(WORK))
+    parser.add_argument('--clusters', nargs='*', type=int, default=[10], help='a row for each number of prototypes')
+    parser.add_argument('--batches', nargs='*', type=int, default=[128], help='and for each batch size')
     parser.add_argument('--styles', nargs='*', default=['modules', 'batched'])
     parser.add_argument('--proteus', default=os.path.join(HERE, '../../target/release/proteus'))
     parser.add_argument('--proteus-device', default='cpu')
@@ -49,8 +52,11 @@ def main():
     print(f'| work | proteus ms | {" | ".join(f"{s} ms | ratio" for s in args.styles)} |')
     print(f'|---|---|{"---|---|" * len(args.styles)}', flush=True)
     about, failures = {}, []
-    for name in args.work:
+    for name, k, batch in itertools.product(args.work, args.clusters, args.batches):
         preset, model, ours = WORK[name]
+        ours = ours + ['--set', f'clusters={k}', '--set', f'batch_size={batch}']
+        theirs = ['--clusters', str(k), '--batch', str(batch)]
+        name += ''.join([f', K {k}'] * (len(args.clusters) > 1) + [f', batch {batch}'] * (len(args.batches) > 1))
         times = {style: [] for style in ['proteus'] + args.styles}
         for _ in range(args.rounds):
             report = run([args.proteus, 'bench', 'step', '--json', '--steps', str(args.steps), '--device', args.proteus_device,
@@ -62,7 +68,7 @@ def main():
                 try:
                     peer = run([sys.executable, os.path.join(HERE, 'dti_torch.py'), '--preset', preset, '--model', model,
                                 '--style', build, '--device', args.torch_device, '--threads', str(args.threads),
-                                '--steps', str(args.steps)] + [f'--{flag}' for flag in flags] + args.torch_args)
+                                '--steps', str(args.steps)] + theirs + [f'--{flag}' for flag in flags] + args.torch_args)
                 except RuntimeError as error:
                     # torch.compile, for one, needs a compiler that may be missing; the other styles still count.
                     failures.append(str(error))
@@ -76,7 +82,8 @@ def main():
                 milliseconds(statistics.median(t for t, _ in times[style])),
                 f'{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})']
         print(f'| {name} | {" | ".join(cells)} |', flush=True)
-    print(f"\n{'; '.join(about.values())}; batch 128, K 10; median of {args.rounds} rounds")
+    sizes = f'K {args.clusters}, batch {args.batches}'.replace('[', '').replace(']', '')
+    print(f"\n{'; '.join(about.values())}; {sizes}; median of {args.rounds} rounds")
     if failures:
         sys.exit('\n'.join(dict.fromkeys(failures)))
 

@@ -160,10 +160,11 @@ def main():
     p = argparse.ArgumentParser(); p.add_argument('--device', default='cpu'); p.add_argument('--threads', type=int, default=0)
     p.add_argument('--preset', default='mnist', choices=PRESETS); p.add_argument('--style', default='modules', choices=['modules', 'batched'])
     p.add_argument('--model', default='kmeans', choices=['kmeans', 'gmm'])
+    p.add_argument('--clusters', type=int); p.add_argument('--batch', type=int)
     p.add_argument('--compile', action='store_true'); p.add_argument('--graph', action='store_true'); p.add_argument('--steps', type=int, default=10)
     a = p.parse_args()
     if a.threads: torch.set_num_threads(a.threads)
-    torch.manual_seed(0); c, h, K, seq, B = PRESETS[a.preset]; dev = torch.device(a.device)
+    torch.manual_seed(0); c, h, K, seq, B = PRESETS[a.preset]; K, B = a.clusters or K, a.batch or B; dev = torch.device(a.device)
     m = (Modules if a.style == 'modules' else Batched)(c, h, K, seq, a.model == 'gmm').to(dev).train(); x = torch.rand(B, c, h, h, device=dev)
     own = ('prototypes', 'sigma', 'logits'); rest = [q for n, q in m.named_parameters() if n not in own]
     opt = torch.optim.Adam([dict(params=[q for n, q in m.named_parameters() if n in own]), dict(params=rest, weight_decay=1e-6)], lr=1e-3, capturable=a.graph)
@@ -185,7 +186,7 @@ def main():
         sync(); t = time.perf_counter(); run(); sync(); ts.append((time.perf_counter() - t) * 1e3)
     ts.sort()
     name = torch.cuda.get_device_name() if dev.type == 'cuda' else f'cpu x{torch.get_num_threads()}'
-    print(json.dumps(dict(preset=a.preset, model=a.model, style=a.style, compile=a.compile, graph=a.graph, device=name, torch=torch.__version__,
+    print(json.dumps(dict(k=K, batch=B, preset=a.preset, model=a.model, style=a.style, compile=a.compile, graph=a.graph, device=name, torch=torch.__version__,
                           ms_median=round(ts[len(ts) // 2], 3), ms_min=round(ts[0], 3))))
 
 if __name__ == '__main__': main()
