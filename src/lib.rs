@@ -4,7 +4,6 @@
 pub mod bench;
 pub mod cli;
 pub mod cpu;
-#[allow(rustdoc::broken_intra_doc_links, reason = "shapes, as in x [B,C,H,W], are no links")]
 pub mod data;
 pub mod device;
 pub mod gpu;

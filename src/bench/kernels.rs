@@ -77,7 +77,7 @@ fn run_once(single: &Single, engine: &mut dyn Engine) -> Result<Vec<f64>, Engine
     single.results(engine, plan)
 }
 
-/// Checks an operation against what [`reference`] gives, then times it.
+/// Checks an operation against what [`reference()`] gives, then times it.
 ///
 /// # Errors
 /// As of the engine.

@@ -18,7 +18,7 @@ pub struct FileError {
     pub problem: String,
 }
 
-/// Reads image files as bytes [channels,height,width], as the images of a folder are read.
+/// Reads image files as bytes `[channels,height,width]`, as the images of a folder are read.
 pub struct FileReader {
     channels: usize,
     height: usize,

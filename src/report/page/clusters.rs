@@ -52,7 +52,7 @@ fn cluster(report: &Report, k: usize, prototype: &Picture, table: Option<&Contin
                 div {
                     h3 { "Cluster " (k) }
                     span class="note" {
-                        (size) " images, " (format!("{:.1} %", report.percent(k)))
+                        (report.size(k)) ", " (format!("{:.1} %", report.percent(k)))
                         @if let Some((class, share)) = table.and_then(|t| majority(t, k)) {
                             "; " (format!("{:.0} %", 100.0 * share)) " of them class " (class)
                         }

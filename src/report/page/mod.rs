@@ -125,6 +125,14 @@ impl Report<'_> {
         self.picture(&self.clusters().prototypes[k * item..][..item])
     }
 
+    /// The size of cluster `k` in words.
+    fn size(&self, k: usize) -> String {
+        match self.evaluation.sizes[k] {
+            1 => "1 image".into(),
+            n => format!("{n} images"),
+        }
+    }
+
     /// Share of all images that are in cluster `k`, in percent.
     fn percent(&self, k: usize) -> f64 {
         100.0 * self.evaluation.sizes[k] as f64 / self.set.len() as f64

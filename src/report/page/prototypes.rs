@@ -46,7 +46,7 @@ pub fn grid(report: &Report) -> Result<Markup, ImageError> {
                         (prototype)
                         @if let Some(variance) = variance { (variance) }
                         span class="note" {
-                            b { (k) } " · " (report.evaluation.sizes[*k]) " images"
+                            b { (k) } " · " (report.size(*k))
                             @if let Some(mixing) = &clusters.mixing {
                                 ", weight " (short(mixing[*k].into()))
                             }
