@@ -224,11 +224,13 @@ fn a_baseline_is_compared_and_mistakes_are_told() {
     let few = [&["bench", "kernels", "--set", "clusters=2", "--filter", "^relu$"], &SMALL[..]].concat();
     let old = proteus(&[&few[..], &["--json"]].concat());
     assert!(lines(&old).iter().all(|line| line["kernel"] == "relu" && line["difference"] == 0.0));
+    assert!(lines(&old).iter().all(|line| line["launched"][0] == "relu" && line["clock"] == "wall clock"));
     std::fs::write(&path, &old.stdout).expect("written");
     let path = path.to_str().expect("a path");
     let text = stdout(&proteus(&[&few[..], &["--baseline", path]].concat()));
     let told = ["same", "faster", "slower"].iter().map(|w| text.matches(w).count()).sum::<usize>();
     assert_eq!(told, lines(&old).len(), "{text}");
+    assert!(text.trim_end().ends_with("times by wall clock"), "{text}");
 
     std::fs::write(path, "{\"kernel\": 3}").expect("written");
     for (args, expected) in [

@@ -41,6 +41,7 @@ mod tests {
     fn report(kernel: &str, ms: f64, spread: f64) -> KernelReport {
         KernelReport {
             kernel: kernel.into(),
+            launched: Vec::new(),
             work: "8".into(),
             device: String::new(),
             clock: String::new(),

@@ -15,8 +15,11 @@ const RUNS: [usize; 2] = [3, 50];
 /// What was measured of an operation. Serialised, it is a line of `proteus bench kernels --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KernelReport {
-    /// Name of the operation and of its kernel.
+    /// Name of the operation.
     pub kernel: String,
+    /// The kernels that computed it, in order; empty where the device does not time launches.
+    #[serde(default)]
+    pub launched: Vec<String>,
     /// Shapes of its operands.
     pub work: String,
     /// The device.
@@ -67,6 +70,9 @@ pub fn reference(program: &Program, call: &Call) -> Result<Vec<f64>, EngineError
     run_once(&Single::with_copies(program, call, 1), &mut engine)
 }
 
+/// What the CPU engine calls changes of layout.
+const LAYOUT: &str = "layout";
+
 /// A result further from plain Rust than this, relative to its largest number, is wrong.
 pub const TOLERANCE: f64 = 1e-3;
 
@@ -108,8 +114,14 @@ pub fn measure_call(
             times.push(start.elapsed().as_secs_f64() / single.copies() as f64);
         }
     }
+    let mut names: Vec<String> = Vec::new();
     if clock {
         times = launched(engine, single.copies());
+        for launch in engine.launches().iter().filter(|l| l.work.kernel != LAYOUT) {
+            if !names.iter().any(|n| n == launch.work.kernel) {
+                names.push(launch.work.kernel.into());
+            }
+        }
     }
     engine.time_kernels(false);
     times.sort_by(f64::total_cmp);
@@ -117,6 +129,7 @@ pub fn measure_call(
     let (least, by_arithmetic) = peaks.bound(call.flops(), call.bytes());
     Ok(KernelReport {
         kernel: call.op.name().into(),
+        launched: names,
         work: call.shapes(),
         device: engine.device(),
         clock: if clock && engine.kind() == "gpu" { "device timestamps" } else { "wall clock" }.into(),
@@ -133,7 +146,7 @@ pub fn measure_call(
 
 /// Seconds of each operation: the sum of its launches, without the changes of layout around it.
 fn launched(engine: &dyn Engine, copies: usize) -> Vec<f64> {
-    let launches: Vec<_> = engine.launches().iter().filter(|l| l.work.kernel != "layout").collect();
+    let launches: Vec<_> = engine.launches().iter().filter(|l| l.work.kernel != LAYOUT).collect();
     // Each run launches the same for each copy.
     let first = &launches[0].work;
     let starts = launches.iter().filter(|l| std::sync::Arc::ptr_eq(&l.work, first)).count();

@@ -94,6 +94,7 @@ mod tests {
     fn report(ms_median: f64, difference: f64) -> KernelReport {
         KernelReport {
             kernel: "conv2d".into(),
+            launched: Vec::new(),
             work: String::new(),
             device: String::new(),
             clock: String::new(),

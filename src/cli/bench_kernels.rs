@@ -6,7 +6,7 @@ use super::table::columns;
 use crate::bench::{
     Change, KernelReport, change, computed_by, distinct, is_wrong, measure_call, peaks, reference, roofline,
 };
-use crate::gpu;
+use crate::gpu::{self, PLAIN};
 use crate::tape::Call;
 use regex_lite::Regex;
 use std::io::Write;
@@ -123,7 +123,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         reports.push(report);
     }
     if !args.json {
-        writeln!(out, "\n{}", columns(&rows))?;
+        let clock = reports.first().map_or("", |r| r.clock.as_str());
+        writeln!(out, "\n{}\n\ntimes by {clock}", columns(&rows))?;
     }
     if let Some(path) = &args.plot {
         write_plot(path, roofline(&reports, peaks, &engine.device())?)?;
@@ -163,9 +164,11 @@ fn heading(baseline: bool, theirs: bool) -> Vec<String> {
 }
 
 fn row(r: &KernelReport) -> Vec<String> {
+    let variant = r.launched.first().map_or(PLAIN, |name| gpu::variant_of(name).1);
+    let variant = if variant == PLAIN { String::new() } else { format!(" ({variant})") };
     let mark = if is_wrong(r) { " WRONG" } else { "" };
     vec![
-        format!("{} {}", r.kernel, r.work),
+        format!("{}{variant} {}", r.kernel, r.work),
         format!("{:.4}", r.ms_median),
         format!("{:.4}", r.ms_spread),
         format!("{:.1}", r.gflops),
