@@ -27,8 +27,8 @@ const SHEET: usize = 100;
   proteus assign runs/mnist5k/1122_mnist5k digits/ one.png    folders are searched to their depths
   proteus assign runs/mnist5k/1122_mnist5k mnist-test --data ~/sets --out test.csv --sheets sheets
 
-Columns: path (of data sets NAME:INDEX), cluster, distance, second (the second nearest cluster) and
-margin (how much farther it is). Files of another size than the run's images are brought to it as the
+Columns: path (of data sets NAME:INDEX), cluster, distance, second (the second nearest cluster) and \
+margin (how much farther it is). Files of another size than the run's images are brought to it as the \
 images of the run were (its key fit).")]
 pub struct Args {
     /// Run folder

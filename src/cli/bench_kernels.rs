@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
   proteus bench kernels --device gpu --kernel conv2d=mine.wgsl
                                                          your kernel, checked and timed beside ours
 
-Every operation runs on copies of its operands in turn, more than caches hold, and is checked against plain
-Rust before it is timed; a result further than 1e-3 of the largest number away is marked WRONG. On the CPU the times
+Every operation runs on copies of its operands in turn, more than caches hold, and is checked against plain \
+Rust before it is timed; a result further than 1e-3 of the largest number away is marked WRONG. On the CPU the times \
 of feature maps do not count the change of layout that a single operation needs.")]
 pub struct Args {
     #[command(flatten)]

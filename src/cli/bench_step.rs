@@ -17,7 +17,7 @@ use std::path::PathBuf;
   proteus bench step --sweep size=28,56,112 --sweep batch=32,128
   proteus bench step --without winograd                what a saving is worth
 
-Keys of --sweep: k, batch, size (of the images), and all keys of --set. Images are noise: the work
+Keys of --sweep: k, batch, size (of the images), and all keys of --set. Images are noise: the work \
 does not depend on them. gflops counts convolutions in the direct form, whatever the algorithm.")]
 pub struct Args {
     #[command(flatten)]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Put runs, or the runs of several seeds, side by side
 #[derive(clap::Args)]
 #[command(
-    after_help = "A folder of --runs is one line: mean and standard deviation (of a sample, n - 1) over its finished
+    after_help = "A folder of --runs is one line: mean and standard deviation (of a sample, n - 1) over its finished \
 runs, and below it the run with the least loss. Settings in which the folders differ follow."
 )]
 pub struct Args {

@@ -13,9 +13,9 @@ use std::path::PathBuf;
   proteus import model.pkl run --preset mnist5k                 then: proteus eval run
   proteus import model.pkl run --set dataset=usps --data ~/sets
 
-FILE is what the published trainer saves (model.pkl), or a state dict alone, in the zip format of
-PyTorch since 1.6 or the one before. Clusters, sequence and encoder come from the names and shapes of its tensors, padding,
-weights and curriculum from the arguments of the model beside them. The file does not say which
+FILE is what the published trainer saves (model.pkl), or a state dict alone, in the zip format of \
+PyTorch since 1.6 or the one before. Clusters, sequence and encoder come from the names and shapes of its tensors, padding, \
+weights and curriculum from the arguments of the model beside them. The file does not say which \
 images it was trained on, so --preset or --set dataset=NAME is needed. Nothing in the file is run.")]
 pub struct Args {
     /// File of torch.save

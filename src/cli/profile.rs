@@ -17,9 +17,9 @@ use std::path::PathBuf;
   proteus profile --trace step.json            a trace for ui.perfetto.dev or chrome://tracing
   proteus profile --peaks 60000,3000           least times on a GPU of 60 TFLOP/s and 3 TB/s that is not there
 
-GFLOP/s counts convolutions in the direct form. Bytes are those that a kernel cannot avoid to move: each operand once.
-Roof is the least time in which the device could do the arithmetic and move the bytes, by the peaks it
-was measured to have, over the time taken: more than 100 % where data is in a cache, or where an
+GFLOP/s counts convolutions in the direct form. Bytes are those that a kernel cannot avoid to move: each operand once. \
+Roof is the least time in which the device could do the arithmetic and move the bytes, by the peaks it \
+was measured to have, over the time taken: more than 100 % where data is in a cache, or where an \
 algorithm such as Winograd's needs fewer operations.")]
 pub struct Args {
     #[command(flatten)]

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 /// Write report.html and the pictures of a run again
 #[derive(clap::Args)]
 #[command(
-    after_help = "The page needs nothing but itself: prototypes and how they came about, loss and scores over time, images of
-each cluster with every step of the transformation, classes against clusters, and how to do it again.
+    after_help = "The page needs nothing but itself: prototypes and how they came about, loss and scores over time, images of \
+each cluster with every step of the transformation, classes against clusters, and how to do it again. \
 Training writes it too, first at an evaluation and last when it ends."
 )]
 pub struct Args {

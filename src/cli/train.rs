@@ -20,24 +20,24 @@ use std::path::{Path, PathBuf};
   proteus train --runs 5                          five seeds, then mean, std and least loss
   proteus train --resume runs/mnist5k/1122_mnist5k  go on after Ctrl-C, SIGTERM or a crash
 
-A run that was stopped goes on by --resume and ends with the result, to the bit, that it would have
-had otherwise on the same device; with --set epochs=N it goes on for more. --resume also takes the
-folder of --runs. A job of a scheduler trains one run of many with --only I and the same --out for
+A run that was stopped goes on by --resume and ends with the result, to the bit, that it would have \
+had otherwise on the same device; with --set epochs=N it goes on for more. --resume also takes the \
+folder of --runs. A job of a scheduler trains one run of many with --only I and the same --out for \
 all; started again, it goes on.
 
-A folder of images (JPEG, PNG, WebP, GIF, BMP, TIFF of any size): settings are chosen from their
-number and size, and --set, -k, --size and --fit overrule them. config.toml in the run folder has
-all of them; change it there and train with it as CONFIG.toml. Sub-folders, if there are two or
-more, are classes, which only scores use. Decoded images are kept in the user's cache folder
+A folder of images (JPEG, PNG, WebP, GIF, BMP, TIFF of any size): settings are chosen from their \
+number and size, and --set, -k, --size and --fit overrule them. config.toml in the run folder has \
+all of them; change it there and train with it as CONFIG.toml. Sub-folders, if there are two or \
+more, are classes, which only scores use. Decoded images are kept in the user's cache folder \
 ($XDG_CACHE_HOME/proteus), so that the next start is quick: see proteus data cache.
 
 Presets: mnist5k, and as published mnist mnist-test mnist-1k mnist-color affnist-test
   fashion-mnist usps frgc svhn megadepth instagram; add --set model=gmm for the mixture
 
 Keys for --set (config.toml of any run shows their values):
-  dataset limit image_size fit model clusters init sigma_init var_min sequence grid_size kernel_size encoder
-  padding gaussian_weights_std curriculum epochs batch_size lr lr_milestones lr_gamma
-  weight_decay check_cluster_interval empty_cluster_threshold eval_interval seed
+  dataset limit image_size fit model clusters init sigma_init var_min sequence grid_size
+  kernel_size encoder padding gaussian_weights_std curriculum epochs batch_size lr lr_milestones
+  lr_gamma weight_decay check_cluster_interval empty_cluster_threshold eval_interval seed
 
 Models: kmeans gmm.  Prototypes start from (init): sample noise constant kmeans
 

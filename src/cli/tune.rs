@@ -16,10 +16,10 @@ use std::io::Write;
   proteus tune --preset svhn         those of another one; the table grows
   proteus tune --forget              back to what devices of this kind start with
 
-Every operation that several kernels can compute is run by each of them at the sizes of the preset, checked
-against plain Rust and timed. The table is a readable file in the user's cache folder
-($XDG_CACHE_HOME/proteus/tuned), one for a device. Other sizes, and other drivers, use what devices of this
-kind start with. Other kernels may give other last bits: a run that was begun before goes on, but perhaps not to the
+Every operation that several kernels can compute is run by each of them at the sizes of the preset, checked \
+against plain Rust and timed. The table is a readable file in the user's cache folder \
+($XDG_CACHE_HOME/proteus/tuned), one for a device. Other sizes, and other drivers, use what devices of this \
+kind start with. Other kernels may give other last bits: a run that was begun before goes on, but perhaps not to the \
 bit.")]
 pub struct Args {
     #[command(flatten)]
