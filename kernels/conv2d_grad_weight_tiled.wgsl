@@ -27,7 +27,7 @@ override WIDTH: u32 = 28u;
 override X_ROWS: u32 = 4u;
 override X_COLUMNS: u32 = 30u;
 override X_PLANE: u32 = 121u;
-override X_LEN: u32 = 1940u;
+override X_LEN: u32 = 1936u;
 override DY_LEN: u32 = 224u;
 
 struct Params {

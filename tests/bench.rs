@@ -198,7 +198,7 @@ fn variants_are_asked_for_by_name() {
 fn least_times_need_no_device() {
     let text = stdout(&proteus(&["profile", "--peaks", "60000,3000"]));
     let row = |name: &str| text.lines().find(|l| l.split_whitespace().next() == Some(name)).expect(name).to_string();
-    // 19 convolutions of ResNet-20 at batch 128, by hand: 15 * 128 * 28 * 28 * 16 * 16 * 9 * 2 and what begins the stages.
+    // 19 convolutions of ResNet-20 at batch 128, by hand: 16 * 128 * 28 * 28 * 16 * 16 * 9 * 2, two of half that, and the stem.
     assert!(row("conv2d_tiled").contains("7.8"), "{text}");
     assert!(row("all").contains("24.7"), "{text}");
     for wrong in ["60000", "0,1", "x,3", "inf,1"] {

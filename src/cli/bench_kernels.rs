@@ -54,11 +54,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let replaced = args.kernel.iter().map(|k| replacement(k)).collect::<Result<Vec<_>, _>>()?;
     let subject = args.choice.subject(1, &[], None)?;
     // A kernel of the user's stands beside that of ours in whose place it is.
-    let variant = |(kernel, _): &(String, PathBuf)| {
-        let (operation, variant) = gpu::variant_of(kernel);
-        gpu::VariantChoice::new(operation, variant)
-    };
-    let variants: Vec<_> = replaced.iter().map(variant).collect();
+    let variants: Vec<_> = replaced.iter().map(|(kernel, _)| gpu::VariantChoice::of_kernel(kernel)).collect();
     let ours = gpu::Options { variants: variants.clone(), ..gpu::Options::default() };
     let (mut engine, chosen) = args.choice.open_with(false, ours)?;
     if !replaced.is_empty() && engine.kind() != "gpu" {

@@ -8,7 +8,7 @@ use super::GpuError;
 use super::adapter::{self, AdapterSummary, Selection};
 use super::buffers::{Arenas, Pool, STORAGE, bytes_of, download, upload};
 use super::device::Gpu;
-use super::lower::{Binding, Lowered, VariantChoice, Variants, lower, variant_of};
+use super::lower::{Binding, Lowered, VariantChoice, Variants, lower};
 use super::options::Options;
 use super::pipeline::{Key, Pipelines};
 use super::profile;
@@ -121,10 +121,7 @@ impl GpuEngine {
 
     /// A kernel that was replaced runs whatever else was chosen.
     fn variants(&self) -> Variants {
-        let replaced = self.options.kernels.iter().map(|(name, _)| {
-            let (operation, variant) = variant_of(name);
-            VariantChoice::new(operation, variant)
-        });
+        let replaced = self.options.kernels.iter().map(|(name, _)| VariantChoice::of_kernel(name));
         let chosen = self.options.variants.iter().chain(&self.tuned).cloned();
         Variants::of_class(self.adapter.software).over(replaced.chain(chosen))
     }

@@ -31,7 +31,8 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
         && [kh, kw] == [3, 3]
         && let Some(tiling) = Tiling::new(forward, spec, input, output)
     {
-        let launch = bind(tiling.constants(Launch::new(kernel))).param("blocks", tiling.blocks);
+        let launch = bind(Launch::new(kernel).constant("WIDE", tiling.wide).constants(&tiling.constants))
+            .param("blocks", tiling.blocks);
         launch.write_all(&call.outputs).groups(lowered, tiling.groups());
         return;
     }
@@ -123,11 +124,6 @@ impl Tiling {
         Some(Tiling { blocks, channel_groups: [groups, of_workgroup], constants, wide })
     }
 
-    fn constants(&self, launch: Launch) -> Launch {
-        let launch = launch.constant("WIDE", self.wide);
-        self.constants.iter().fold(launch, |launch, &(name, value)| launch.constant(name, value as u32))
-    }
-
     fn groups(&self) -> [u32; 3] {
         let [all, own] = self.channel_groups;
         let [x, y, _] = folded(self.blocks.div_ceil(Self::BLOCKS));
@@ -149,8 +145,8 @@ pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, va
         let [tiles_x, tiles_y] = bands.tiles;
         let total = batch * oh.div_ceil(bands.rows);
         let split = Split::new(GRAD_WEIGHT_GROUPS[1].div_ceil(tiles_x * tiles_y), total, 1, dw);
-        let launch = bands.constants(Launch::new(kernel)).constant("IN_HEIGHT", h as u32);
-        let launch = launch.constant("IN_WIDTH", wd as u32).param("bands", total).param("chunk", split.chunk);
+        let launch = Launch::new(kernel).constants(&bands.constants).constants(&[("IN_HEIGHT", h), ("IN_WIDTH", wd)]);
+        let launch = launch.param("bands", total).param("chunk", split.chunk);
         split.lower(lowered, launch.read_all(&call.inputs), [tiles_x, tiles_y], dw);
         return;
     }
@@ -207,9 +203,9 @@ impl Bands {
         let quads = co.div_ceil(4).min(8);
         let x_columns = (width - 1) * spec.stride + 3;
         let x_rows = |rows: usize| (rows - 1) * spec.stride + 3;
-        // Elements in workgroup memory: of x, with a slack for the last window, and vec4s of dy.
+        // Elements in workgroup memory: of x, and vec4s of dy.
         let x_plane = |rows: usize| (x_rows(rows) * x_columns) | 1;
-        let x_len = |in_tile: usize, rows: usize| in_tile * x_plane(rows) + 4;
+        let x_len = |in_tile: usize, rows: usize| in_tile * x_plane(rows);
         let dy_len = |in_tile: usize, rows: usize| (rows * width * quads).max(in_tile * quads);
         let fits = |in_tile: usize, rows: usize, parts: usize| {
             let bytes = 4 * x_len(in_tile, rows) + 16 * dy_len(in_tile, rows);
@@ -247,9 +243,5 @@ impl Bands {
             ("DY_LEN", dy_len(in_tile, rows)),
         ];
         Some(Bands { rows, tiles: [ci.div_ceil(in_tile), co.div_ceil(4 * quads)], constants })
-    }
-
-    fn constants(&self, launch: Launch) -> Launch {
-        self.constants.iter().fold(launch, |launch, &(name, value)| launch.constant(name, value as u32))
     }
 }

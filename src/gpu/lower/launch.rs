@@ -24,6 +24,10 @@ impl Launch {
         self
     }
 
+    pub fn constants(self, constants: &[(&'static str, usize)]) -> Self {
+        constants.iter().fold(self, |launch, &(name, value)| launch.constant(name, value as u32))
+    }
+
     pub fn rows(self, rows: Rows) -> Self {
         self.mode("ROWS", rows)
     }
@@ -42,8 +46,7 @@ impl Launch {
     }
 
     pub fn window(self, kh: usize, kw: usize, spec: ConvSpec) -> Self {
-        let constants = [("KH", kh), ("KW", kw), ("STRIDE", spec.stride), ("PAD", spec.pad)];
-        constants.into_iter().fold(self, |launch, (name, value)| launch.constant(name, value as u32))
+        self.constants(&[("KH", kh), ("KW", kw), ("STRIDE", spec.stride), ("PAD", spec.pad)])
     }
 
     pub fn param<T>(mut self, name: &'static str, value: T) -> Self

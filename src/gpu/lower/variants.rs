@@ -45,6 +45,12 @@ impl VariantChoice {
         VariantChoice { operation: operation.into(), sizes: None, variant: variant.into() }
     }
 
+    /// The choice by which a kernel runs.
+    pub fn of_kernel(kernel: &str) -> Self {
+        let (operation, variant) = variant_of(kernel);
+        VariantChoice::new(operation, variant)
+    }
+
     /// One variant for all operations that have it.
     pub fn everywhere(variant: &str) -> Vec<Self> {
         let mut choices: Vec<Self> = VARIANTS
