@@ -4,7 +4,7 @@
 #
 #   scripts/emulate_avx512.sh
 #
-# On Debian: apt-get install bochs bochs-term busybox-static cpio isolinux python3 syslinux-common xorriso
+# On Debian: apt-get install bochs busybox-static cpio isolinux python3 syslinux-common xorriso
 # VMLINUZ   a kernel for x86-64 with /dev/port, Debian's cloud kernel by default [apt-get download]
 # CPU       one of `bochs --help cpu` with AVX-512                               [corei7_skylake_x]
 # PROTEUS_CASES, PROTEUS_VERBOSE  as for tests/op_table.rs
@@ -61,7 +61,7 @@ chmod +x "$work/root/init"
 
 if [[ -z ${VMLINUZ:-} ]]; then
     kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
-    (cd "$work" && apt-get download "$kernel" >/dev/null && dpkg -x "$kernel"_*.deb kernel)
+    (cd "$work" && apt-get -o APT::Sandbox::User=root download "$kernel" >/dev/null && dpkg -x "$kernel"_*.deb kernel)
     VMLINUZ=$(echo "$work"/kernel/boot/vmlinuz-*)
 fi
 cp "$VMLINUZ" "$work/disc/vmlinuz"
@@ -83,7 +83,7 @@ vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 ata0-master: type=cdrom, path=$work/boot.iso, status=inserted
 boot: cdrom
 com1: enabled=1, mode=file, dev=$work/serial
-display_library: term
+display_library: nogui
 log: $work/log
 clock: sync=none
 END

@@ -12,7 +12,7 @@ use std::time::Instant;
 pub struct Options {
     /// Number of threads; `None` is one per core.
     pub threads: Option<usize>,
-    /// Instruction set of the products.
+    /// Instruction set of the kernels.
     pub isa: Isa,
     /// Whether transient tensors share memory.
     pub reuse: bool,

@@ -13,7 +13,7 @@ use std::ops::Range;
 /// Positions of a transformed tile.
 pub const POSITIONS: usize = 16;
 /// Numbers of transformed inputs and results that are worked on at once: they should stay in the second cache.
-const STRIP: usize = 1 << 14;
+const STRIP: usize = 1 << 15;
 
 /// Whether a convolution can be computed this way, and gains by it.
 pub fn applies(w: Weights, spec: ConvSpec) -> bool {
