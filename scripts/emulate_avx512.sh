@@ -4,7 +4,7 @@
 #
 #   scripts/emulate_avx512.sh
 #
-# On Debian: apt-get install bochs busybox-static cpio isolinux python3 syslinux-common xorriso
+# On Debian: apt-get install bochs bochs-term busybox-static cpio isolinux python3 syslinux-common xorriso
 # VMLINUZ   a kernel for x86-64 with /dev/port, Debian's cloud kernel by default [apt-get download]
 # CPU       one of `bochs --help cpu` with AVX-512                               [corei7_skylake_x]
 # PROTEUS_CASES, PROTEUS_VERBOSE  as for tests/op_table.rs
@@ -83,7 +83,7 @@ vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 ata0-master: type=cdrom, path=$work/boot.iso, status=inserted
 boot: cdrom
 com1: enabled=1, mode=file, dev=$work/serial
-display_library: nogui
+display_library: term
 log: $work/log
 clock: sync=none
 END
