@@ -6,7 +6,7 @@ mod adapter;
 
 use adapter::open_or_skip as open;
 use proteus::cpu::CpuEngine;
-use proteus::gpu::{GpuEngine, Options, adapters};
+use proteus::gpu::{GpuEngine, HALF, Options, VariantChoice, adapters};
 use proteus::tape::{
     AdamSpec, Arena, ConvSpec, Engine, EngineError, KernelTime, Padding, PersistentId, Program, Rows, Store, Tape,
 };
@@ -294,6 +294,37 @@ fn waiting_ends() {
     let times = if engine.adapter().software { 1 } else { 1000 };
     let error = engine.run(plan, times).and_then(|()| engine.finish()).expect_err("a nanosecond is not enough");
     assert!(matches!(error, EngineError::Timeout { .. }), "{error}");
+}
+
+/// 16-bit pixels reach to 65504: what is beyond does not come back as if nothing had happened.
+#[test]
+fn half_precision_is_less_exact_and_overflows() {
+    let _alone = alone();
+    let able = shared().is_some_and(|engine| engine.adapter().f16);
+    if !able {
+        return;
+    }
+    let Some(mut engine) = open(Options { variants: VariantChoice::everywhere(HALF), ..Options::default() }) else {
+        return;
+    };
+    let (mut tape, mut store) = (Tape::new(), Store::new());
+    let x = store.add("x", [1, 1, 1, 3], Arena::State);
+    let w = store.parameter("w", [1, 1, 3, 3]);
+    let (image, window) = (tape.persistent(&store, x), tape.persistent(&store, w));
+    let y = tape.conv2d(image, window, ConvSpec { stride: 1, pad: 1 });
+    tape.output(y);
+    engine.allocate(&store).expect("allocated");
+    let plan = engine.load(&[Program::new(&tape)]).expect("loaded")[0];
+    let mut centre = [0.0f32; 9];
+    centre[4] = 1.0;
+    engine.write_f32(&store[w], &centre).expect("written");
+    engine.write_f32(&store[x], &[1.0 + 1e-4, 65504.0, 1e5]).expect("written");
+    engine.run(plan, 1).expect("runs");
+    let y: Vec<f32> = bytemuck::pod_collect_to_vec(&engine.read_output(plan, 0).expect("read"));
+    // An infinite pixel makes its neighbours undefined; where conversions saturate it is the largest number.
+    let overflown = |v: f32| !v.is_finite() || v == 65504.0;
+    assert_eq!(y[0], 1.0, "eleven bits");
+    assert!(overflown(y[1]) && overflown(y[2]), "{y:?}");
 }
 
 #[test]

@@ -36,9 +36,12 @@ kernels![
     "control_grid_grad",
     "conv2d",
     "conv2d_grad_input",
+    "conv2d_grad_input_half",
     "conv2d_grad_input_tiled",
     "conv2d_grad_weight",
+    "conv2d_grad_weight_half",
     "conv2d_grad_weight_tiled",
+    "conv2d_half",
     "conv2d_tiled",
     "copy",
     "count",
@@ -90,7 +93,7 @@ kernels![
     "sum_rows",
 ];
 
-shared!["bilinear", "conv_tile", "homography", "normal_rows", "rows", "workgroup_sum"];
+shared!["bilinear", "conv_tile", "homography", "normal_rows", "rows", "weight_tile", "workgroup_sum"];
 
 /// The directive that stands for a shared file, on a line of its own.
 const IMPORT: &str = "//#import ";
