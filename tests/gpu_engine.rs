@@ -225,6 +225,58 @@ fn bytes_come_back_as_written() {
 }
 
 #[test]
+fn arenas_are_kept_on_the_device_and_put_back() {
+    let _alone = alone();
+    let Some(mut engine) = shared() else { return };
+    let mut store = Store::new();
+    let [x, y] = [("x", Arena::State), ("y", Arena::Results)].map(|(name, arena)| store.add(name, [300], arena));
+    engine.allocate(&store).expect("allocated");
+    let before = engine.memory();
+    let both = [Arena::State, Arena::Parameters, Arena::Results];
+    let fill = |engine: &mut GpuEngine, value: u32| {
+        engine.write_f32(&store[x], &[value as f32; 300]).expect("written");
+        engine.write_u32(&store[y], &[value; 300]).expect("written");
+    };
+    let found = |engine: &mut GpuEngine| {
+        let (x, y) = (engine.read_f32(&store[x]).expect("read"), engine.read_u32(&store[y]).expect("read"));
+        assert!(x.iter().zip(&y).all(|(&x, &y)| x == y as f32 && y == x as u32), "{x:?} {y:?}");
+        (x[0], x[299])
+    };
+    // An arena without tensors has nothing to keep; a second copy takes the place of the first.
+    for value in [1, 2] {
+        fill(&mut engine, value);
+        assert!(engine.keep(&both).expect("kept"));
+        fill(&mut engine, 7);
+        assert_eq!(found(&mut engine), (7.0, 7.0));
+    }
+    assert_eq!(engine.memory(), 2 * before, "a copy of everything");
+    for _ in 0..2 {
+        engine.put_back().expect("put back");
+        assert_eq!(found(&mut engine), (2.0, 2.0));
+        fill(&mut engine, 7);
+    }
+    assert!(engine.keep(&both[..1]).expect("kept"));
+    assert!(engine.memory() < 2 * before, "less than a copy of everything");
+    let mut tape = Tape::new();
+    let v = tape.persistent(&store, x);
+    let total = tape.sum(v, 1.0);
+    tape.output(total);
+    let plans = engine.load(&[Program::new(&tape)]).expect("loaded");
+    let loaded = engine.memory();
+    assert!(engine.keep(&both[..1]).expect("kept") && engine.memory() > loaded);
+    engine.load(&[Program::new(&tape)]).expect("loaded");
+    assert_eq!((engine.memory(), plans.len()), (loaded, 1), "loading gives the copy up");
+    engine.allocate(&Store::new()).expect("allocated");
+    assert_eq!(engine.memory(), 0);
+    drop(engine);
+
+    let Some(mut engine) = open(Options { memory_limit: Some(3 * before / 2), ..Options::default() }) else { return };
+    engine.allocate(&store).expect("allocated");
+    assert!(!engine.keep(&both).expect("not kept"), "there is no room");
+    assert_eq!(engine.memory(), before, "nothing is left behind");
+}
+
+#[test]
 fn plans_share_memory_and_keep_their_outputs() {
     let _alone = alone();
     let Some(mut engine) = shared() else { return };

@@ -286,6 +286,8 @@ impl Engine for GpuEngine {
     fn load(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
         self.gpu.check()?;
         self.drop_plans();
+        // Plans need their memory more than a copy does that can be made again.
+        self.arenas.forget(&self.gpu);
         let loaded = self.load_all(programs);
         if loaded.is_err() {
             // Half a set of plans would only hold memory.
@@ -326,6 +328,16 @@ impl Engine for GpuEngine {
     fn read(&mut self, arena: Arena, offset: usize, len: usize) -> Result<Vec<u8>, EngineError> {
         self.gpu.check()?;
         download(&self.gpu, self.arenas.get(arena, offset + len)?, offset, len)
+    }
+
+    fn keep(&mut self, arenas: &[Arena]) -> Result<bool, EngineError> {
+        self.gpu.check()?;
+        self.arenas.keep(&self.gpu, arenas)
+    }
+
+    fn put_back(&mut self) -> Result<(), EngineError> {
+        self.gpu.check()?;
+        self.arenas.put_back(&self.gpu)
     }
 
     fn read_output(&mut self, plan: PlanId, index: usize) -> Result<Vec<u8>, EngineError> {
