@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::builder::Recorded;
 use common::table::cases;
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use proteus::data::ImageSet;
-use proteus::gpu::{Access, Dispatch, HALF, Lowered, Variants, lower, variant_of, wgsl};
+use proteus::gpu::{Access, Dispatch, HALF, Lowered, SUBGROUP, Variants, lower, variant_of, wgsl};
 use proteus::tape::{Arena, Dtype, Program, Store, Tape};
 use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
 
@@ -47,15 +47,23 @@ fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
 /// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
     let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
-    let [plain, tiled, half] = [Variants::default(), Variants::all("tiled"), Variants::all(HALF)];
-    let ways = [(false, plain.clone()), (true, plain), (true, tiled), (true, half)];
+    let all = ["tiled", HALF, SUBGROUP].map(|variant| (true, Variants::all(variant)));
+    let plain = [false, true].map(|fuse| (fuse, Variants::default()));
+    let ways: Vec<_> = plain.into_iter().chain(all).collect();
     let programs = cases.chain(preset_steps());
-    programs.flat_map(|p| ways.each_ref().map(|(fuse, variants)| lower(&p, *fuse, variants).expect("lowers"))).collect()
+    let lowered = |p: Program| {
+        ways.iter().map(|(fuse, variants)| lower(&p, *fuse, variants).expect("lowers")).collect::<Vec<_>>()
+    };
+    programs.flat_map(lowered).collect()
 }
 
 /// What a kernel may use beyond WebGPU's baseline.
 fn capabilities(kernel: &str) -> Capabilities {
-    if variant_of(kernel).1 == HALF { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() }
+    match variant_of(kernel).1 {
+        HALF => Capabilities::SHADER_FLOAT16,
+        SUBGROUP => Capabilities::SUBGROUP,
+        _ => Capabilities::empty(),
+    }
 }
 
 /// A module with its constants resolved, valid at WebGPU's baseline and with these capabilities.
@@ -69,6 +77,10 @@ fn specialise(text: &str, constants: &[(&str, f64)], with: Capabilities) -> Resu
     }
     let validate = |m: &naga::Module| {
         let mut validator = Validator::new(ValidationFlags::all(), with);
+        if with.contains(Capabilities::SUBGROUP) {
+            // What the feature promises besides votes.
+            validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::ARITHMETIC);
+        }
         validator.validate(m).map_err(|e| e.emit_to_string(text))
     };
     let info = validate(&module)?;
@@ -92,6 +104,7 @@ fn agree(module: &naga::Module, lowered: &Lowered, dispatch: &Dispatch) -> Resul
             (Some(place), _) if place.group == 0 => {
                 bindings.insert(place.binding as usize, variable);
             }
+            (None, AddressSpace::Private) => {}
             (None, AddressSpace::WorkGroup) => {
                 workgroup_bytes += layouter[variable.ty].size;
                 if !name.starts_with("sh_") {

@@ -44,7 +44,8 @@ pub struct Choice {
     /// fusion (the GPU's operations that run as one kernel), reuse (memory shared between results); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
-    /// Use this kernel for an operation that has several on the GPU, wherever it can; may be repeated
+    /// Use this kernel for an operation that has several on the GPU, wherever it can: plain, tiled, subgroup
+    /// (reductions) or half (convolutions with 16-bit floats, less exact); may be repeated
     #[arg(long, value_name = "OPERATION=VARIANT", value_parser = gpu::VariantChoice::parse)]
     variant: Vec<gpu::VariantChoice>,
 }

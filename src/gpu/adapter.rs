@@ -65,6 +65,7 @@ impl AdapterSummary {
     pub fn has(&self, need: Need) -> bool {
         match need {
             Need::HalfFloats => self.f16,
+            Need::SubgroupOperations => self.subgroup_operations,
         }
     }
 }

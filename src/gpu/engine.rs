@@ -435,6 +435,11 @@ mod tests {
         for word in ["Small lacks 16-bit floats", "conv2d=half", "another device"] {
             assert!(error.contains(word), "{error}");
         }
+        let error = features(&adapter, &VariantChoice::everywhere("subgroup")).expect_err("nor these").to_string();
+        assert!(
+            error.contains("lacks subgroup operations, which the kernel batch_norm_stats=subgroup needs"),
+            "{error}"
+        );
         adapter.f16 = true;
         assert_eq!(wanted(&adapter, "half").expect("it has"), wgpu::Features::SHADER_F16);
     }

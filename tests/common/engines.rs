@@ -105,6 +105,19 @@ pub const GPU: &[Candidate] = &[
         },
     },
     Candidate {
+        name: "gpu, subgroups, checked, WebGPU's default limits",
+        arithmetic: "subgroup",
+        inexact: None,
+        make: || {
+            gpu(gpu::Options {
+                checked: true,
+                baseline_limits: true,
+                variants: gpu::VariantChoice::everywhere(gpu::SUBGROUP),
+                ..Default::default()
+            })
+        },
+    },
+    Candidate {
         name: "gpu, 16-bit pixels, checked, WebGPU's default limits",
         arithmetic: "half",
         inexact: Some(gpu::HALF),

@@ -7,6 +7,8 @@ use std::fmt;
 /// Operations that more than one kernel computes: the operation, the variant's name, its kernel. The plain kernel has the
 /// operation's name and takes any size; a variant takes what it can and leaves the rest to the plain one.
 pub const VARIANTS: &[(&str, &str, &str)] = &[
+    ("batch_norm_stats", SUBGROUP, "batch_norm_stats_subgroup"),
+    ("batch_norm_grad_params", SUBGROUP, "batch_norm_grad_params_subgroup"),
     ("conv2d", "tiled", "conv2d_tiled"),
     ("conv2d", HALF, "conv2d_half"),
     ("conv2d_grad_input", "tiled", "conv2d_grad_input_tiled"),
@@ -22,6 +24,9 @@ pub const PLAIN: &str = "plain";
 /// Name of the variants that keep pixels in workgroup memory as 16-bit floats. They are less exact than the others, so no
 /// device starts with them and `proteus tune` tries them only when asked to.
 pub const HALF: &str = "half";
+
+/// Name of the variants that reduce by subgroup operations.
+pub const SUBGROUP: &str = "subgroup";
 
 /// What devices start with: a variant for an operation, on real GPUs and on software drivers. The column for GPUs is
 /// reasoned from what a kernel moves through which memory, see docs/performance.md, that for software drivers is measured on
@@ -72,7 +77,11 @@ impl VariantChoice {
 
     /// What it needs of the device beyond WebGPU's baseline.
     pub fn need(&self) -> Option<Need> {
-        (self.variant == HALF).then_some(Need::HalfFloats)
+        match self.variant.as_str() {
+            HALF => Some(Need::HalfFloats),
+            SUBGROUP => Some(Need::SubgroupOperations),
+            _ => None,
+        }
     }
 
     /// Reads `operation=variant`.
@@ -112,6 +121,8 @@ impl fmt::Display for VariantChoice {
 pub enum Need {
     /// 16-bit floats in shaders.
     HalfFloats,
+    /// Operations over the invocations that run in step.
+    SubgroupOperations,
 }
 
 impl Need {
@@ -119,6 +130,7 @@ impl Need {
     pub fn feature(self) -> wgpu::Features {
         match self {
             Need::HalfFloats => wgpu::Features::SHADER_F16,
+            Need::SubgroupOperations => wgpu::Features::SUBGROUP,
         }
     }
 }
@@ -127,6 +139,7 @@ impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Need::HalfFloats => "16-bit floats in shaders",
+            Need::SubgroupOperations => "subgroup operations",
         })
     }
 }
@@ -227,7 +240,8 @@ mod tests {
     #[test]
     fn the_table_names_what_exists() {
         for &(operation, gpu, software) in TABLE {
-            assert!(gpu != HALF && software != HALF, "{operation}: it is for those who ask for it");
+            let needs = |variant| VariantChoice::new(operation, variant).need();
+            assert!(needs(gpu).is_none() && needs(software).is_none(), "{operation}: every device starts with it");
             assert!([gpu, software].iter().all(|v| VariantChoice::new(operation, v).is_known()), "{operation}");
         }
     }
