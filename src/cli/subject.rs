@@ -2,14 +2,15 @@
 
 use super::failure::Failure;
 use crate::bench::{Peaks, Subject, reckon};
+use crate::cpu::{self, Isa};
 use crate::gpu::{AdapterSummary, GpuEngine, GpuError};
 use crate::tape::{Engine, Launch};
-use crate::{cpu, device, gpu};
+use crate::{device, gpu};
 use clap::builder::RangedU64ValueParser;
 use std::path::Path;
 
 /// Savings that `--without` switches off.
-const SAVINGS: [&str; 4] = ["winograd", "chains", "reuse", "fusion"];
+const SAVINGS: [&str; 6] = ["winograd", "chains", "reuse", "fusion", "avx512", "simd"];
 
 /// How many steps are timed.
 #[derive(clap::Args)]
@@ -41,7 +42,8 @@ pub struct Choice {
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
     /// Switch a saving off: winograd (the CPU's convolution), chains (its rows that stay in cache through many operations),
-    /// fusion (the GPU's operations that run as one kernel), reuse (memory shared between results); may be repeated
+    /// fusion (the GPU's operations that run as one kernel), reuse (memory shared between results), avx512 (the CPU's
+    /// registers of sixteen numbers), simd (its vectors altogether); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
     /// Use this kernel for an operation that has several on the GPU, wherever it can: plain, tiled, subgroup
@@ -104,9 +106,14 @@ impl Choice {
     /// Opens the device, on the CPU perhaps with every operation on rows by itself.
     pub fn open_with(&self, chains: bool, gpu: gpu::Options) -> Result<(Box<dyn Engine>, String), Failure> {
         let has = |what: &str| !self.without.iter().any(|w| w == what);
-        let [winograd, chained, reuse, fuse] = SAVINGS.map(has);
+        let [winograd, chained, reuse, fuse, avx512, simd] = SAVINGS.map(has);
         let chains = chains && chained;
-        let cpu = cpu::Options { threads: self.threads, winograd, chains, reuse, ..cpu::Options::default() };
+        let isa = match (simd, avx512) {
+            (false, _) => Isa::Portable,
+            (_, false) => Isa::Avx2.min(Isa::detect()),
+            _ => Isa::detect(),
+        };
+        let cpu = cpu::Options { threads: self.threads, isa, winograd, chains, reuse };
         let variants = [&gpu.variants[..], &self.variant].concat();
         let gpu = gpu::Options { reuse, fuse, variants, ..gpu };
         let (engine, mut chosen) = device::open_with(&self.device, cpu, gpu)?;
@@ -114,7 +121,11 @@ impl Choice {
             return Err(Failure::User(format!("--variant is for the GPU, and the device is {chosen}")));
         }
         if !self.without.is_empty() {
-            let other = if engine.kind() == "cpu" { &["fusion"][..] } else { &["winograd", "chains"] };
+            let other = match (engine.kind(), Isa::detect()) {
+                ("cpu", Isa::Avx512) => &["fusion"][..],
+                ("cpu", _) => &["fusion", "avx512"],
+                _ => &["winograd", "chains", "avx512", "simd"],
+            };
             if let Some(saving) = self.without.iter().find(|s| other.contains(&s.as_str())) {
                 return Err(Failure::User(format!("--without {saving} is not for this device: {chosen}")));
             }

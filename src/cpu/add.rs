@@ -14,7 +14,7 @@ pub fn kernel(isa: Isa) -> Kernel {
 }
 
 for_each_isa! {
-    fn add<V>(a: &[f32], b: &[f32], y: &mut [f32]) {
+    fn add<V: Vector>(a: &[f32], b: &[f32], y: &mut [f32]) {
         for (y, (a, b)) in y.iter_mut().zip(a.iter().zip(b)) {
             *y = a + b;
         }

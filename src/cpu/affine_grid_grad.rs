@@ -10,7 +10,7 @@ pub fn kernel(isa: Isa, rows: usize, h: usize, w: usize) -> RowKernel {
 }
 
 for_each_isa! {
-    fn sums<V>(dgrid: &[f32], us: &[f32], vs: &[f32], dbeta: &mut [f32]) {
+    fn sums<V: Vector>(dgrid: &[f32], us: &[f32], vs: &[f32], dbeta: &mut [f32]) {
         let mut sums = [0.0f64; 6];
         // A line at a time in f32, lines in f64.
         for (line, &v) in dgrid.chunks_exact(2 * us.len()).zip(vs) {

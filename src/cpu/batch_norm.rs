@@ -39,7 +39,7 @@ fn rectify(x: f32) -> f32 {
 }
 
 for_each_isa! {
-    fn normalise<V>(x: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
+    fn normalise<V: Vector>(x: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
         for (y, x) in y.chunks_mut(mean.len()).zip(x.chunks(mean.len())) {
             for ((y, x), ((m, s), b)) in y.iter_mut().zip(x).zip(mean.iter().zip(scale).zip(beta)) {
                 *y = (x - m) * s + b;
@@ -49,7 +49,7 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    fn rectified<V>(x: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
+    fn rectified<V: Vector>(x: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
         for (y, x) in y.chunks_mut(mean.len()).zip(x.chunks(mean.len())) {
             for ((y, x), ((m, s), b)) in y.iter_mut().zip(x).zip(mean.iter().zip(scale).zip(beta)) {
                 *y = rectify((x - m) * s + b);
@@ -59,7 +59,7 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    fn added<V>(x: &[f32], residual: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
+    fn added<V: Vector>(x: &[f32], residual: &[f32], mean: &[f32], scale: &[f32], beta: &[f32], y: &mut [f32]) {
         let stretch = mean.len();
         for ((y, x), r) in y.chunks_mut(stretch).zip(x.chunks(stretch)).zip(residual.chunks(stretch)) {
             for (((y, x), r), ((m, s), b)) in y.iter_mut().zip(x).zip(r).zip(mean.iter().zip(scale).zip(beta)) {

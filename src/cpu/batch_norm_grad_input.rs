@@ -37,7 +37,7 @@ pub fn kernel(isa: Isa, map: Map, eps: f32, batch_stats: bool, rectified: bool) 
 }
 
 for_each_isa! {
-    fn plain<V>(x: &[f32], dy: &[f32], mean: &[f32], a: &[f32], m: &[f32], q: &[f32], dx: &mut [f32]) {
+    fn plain<V: Vector>(x: &[f32], dy: &[f32], mean: &[f32], a: &[f32], m: &[f32], q: &[f32], dx: &mut [f32]) {
         let stretch = mean.len();
         for ((dx, x), dy) in dx.chunks_mut(stretch).zip(x.chunks(stretch)).zip(dy.chunks(stretch)) {
             let constants = mean.iter().zip(a).zip(m.iter().zip(q));
@@ -49,7 +49,7 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    fn masked<V>(x: &[f32], dy: &[f32], y: &[f32], mean: &[f32], a: &[f32], m: &[f32], q: &[f32], dx: &mut [f32]) {
+    fn masked<V: Vector>(x: &[f32], dy: &[f32], y: &[f32], mean: &[f32], a: &[f32], m: &[f32], q: &[f32], dx: &mut [f32]) {
         let stretch = mean.len();
         let maps = x.chunks(stretch).zip(dy.chunks(stretch)).zip(y.chunks(stretch));
         for (dx, ((x, dy), y)) in dx.chunks_mut(stretch).zip(maps) {

@@ -26,13 +26,13 @@ pub fn kernel(isa: Isa, map: Map, eps: f32, rectified: bool) -> Kernel {
 }
 
 for_each_isa! {
-    fn plain<V>(x: &[f32], dy: &[f32], mean: &[f32]) -> [Vec<f64>; 2] {
+    fn plain<V: Vector>(x: &[f32], dy: &[f32], mean: &[f32]) -> [Vec<f64>; 2] {
         image::<V>(x, dy, mean, #[inline(always)] |_, dy| dy, |_, dy| dy)
     }
 }
 
 for_each_isa! {
-    fn masked<V>(x: &[f32], dy: &[f32], y: &[f32], mean: &[f32]) -> [Vec<f64>; 2] {
+    fn masked<V: Vector>(x: &[f32], dy: &[f32], y: &[f32], mean: &[f32]) -> [Vec<f64>; 2] {
         assert!(y.len() >= x.len(), "y of {} for x of {}", y.len(), x.len());
         image::<V>(
             x,

@@ -31,7 +31,7 @@ type Moments = [Vec<f64>; 2];
 
 for_each_isa! {
     /// Those of an image [P,C].
-    fn moments<V>(x: &[f32], channels: usize) -> Moments {
+    fn moments<V: Vector>(x: &[f32], channels: usize) -> Moments {
         let pixels = x.len() / channels;
         let mut means = [vec![0.0; channels]];
         sums(

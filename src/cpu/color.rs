@@ -12,7 +12,7 @@ pub fn kernel(isa: Isa, r: usize, image: Map, rows: Rows) -> RowKernel {
 }
 
 for_each_isa! {
-    fn scale<V>(image: &[f32], beta: &[f32], y: &mut [f32]) {
+    fn scale<V: Vector>(image: &[f32], beta: &[f32], y: &mut [f32]) {
         let pixels = 2 * y.len() / beta.len();
         let planes = y.chunks_exact_mut(pixels).zip(image.chunks_exact(pixels));
         for ((y, x), b) in planes.zip(beta.chunks_exact(2)) {

@@ -12,7 +12,7 @@ pub fn kernel(isa: Isa, r: usize, image: Map, rows: Rows) -> RowKernel {
 }
 
 for_each_isa! {
-    fn sums<V>(image: &[f32], dy: &[f32], dbeta: &mut [f32]) {
+    fn sums<V: Vector>(image: &[f32], dy: &[f32], dbeta: &mut [f32]) {
         /// Pixels that are summed in f32, the sums of which are summed in f64.
         const PART: usize = 32 * LEN;
         let pixels = 2 * dy.len() / dbeta.len();

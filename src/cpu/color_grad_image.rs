@@ -11,7 +11,7 @@ pub fn kernel(isa: Isa, image: Map) -> RowKernel {
 }
 
 for_each_isa! {
-    fn scale<V>(beta: &[f32], dy: &[f32], dimage: &mut [f32]) {
+    fn scale<V: Vector>(beta: &[f32], dy: &[f32], dimage: &mut [f32]) {
         let pixels = 2 * dy.len() / beta.len();
         let planes = dimage.chunks_exact_mut(pixels).zip(dy.chunks_exact(pixels));
         for ((dimage, dy), b) in planes.zip(beta.chunks_exact(2)) {

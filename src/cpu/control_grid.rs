@@ -13,7 +13,7 @@ pub fn kernel(isa: Isa, rows: usize, controls: usize, pixels: usize) -> RowKerne
 }
 
 for_each_isa! {
-    fn fill<V>(matrix: &[f32], base: &[f32], beta: &[f32], grid: &mut [f32]) {
+    fn fill<V: Vector>(matrix: &[f32], base: &[f32], beta: &[f32], grid: &mut [f32]) {
         let pixels = grid.len() / 2;
         for (first, (grid, base)) in grid.chunks_mut(2 * BLOCK).zip(base.chunks(2 * BLOCK)).enumerate() {
             let (mut x, mut y) = ([0.0f32; BLOCK], [0.0f32; BLOCK]);

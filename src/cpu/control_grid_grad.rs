@@ -13,7 +13,7 @@ pub fn kernel(isa: Isa, rows: usize, controls: usize, pixels: usize) -> RowKerne
 }
 
 for_each_isa! {
-    fn sums<V>(matrix: &[f32], dgrid: &[f32], dbeta: &mut [f32]) {
+    fn sums<V: Vector>(matrix: &[f32], dgrid: &[f32], dbeta: &mut [f32]) {
         let pixels = dgrid.len() / 2;
         dbeta.fill(0.0);
         for (first, dgrid) in dgrid.chunks(2 * BLOCK).enumerate() {

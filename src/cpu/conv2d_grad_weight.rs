@@ -9,8 +9,8 @@
 
 use super::conv2d::Weights;
 use super::layout::Border;
-use super::simd::{Isa, LEN, Vector, for_each_isa};
-use super::tile::COLUMNS;
+use super::simd::{COLUMNS, Columns, Isa, for_each_isa};
+use super::tile::with_rows;
 use super::{Kernel, Map};
 use crate::tape::ConvSpec;
 use rayon::prelude::*;
@@ -21,8 +21,6 @@ const CHUNKS: usize = 16;
 const PARTIAL: usize = 1 << 22;
 /// Numbers of inputs and gradients that are worked on at once, meant to stay in the first cache.
 const NEAR: usize = 6400;
-/// Rows of a tile: 6 x 16 sums fill twelve of the sixteen AVX registers.
-const ROWS: usize = 6;
 
 /// Chunks of images: at most so many, that their partial sums stay within bounds.
 fn chunks(w: Weights, images: usize) -> usize {
@@ -127,7 +125,7 @@ struct Strip {
 
 for_each_isa! {
     /// partial [kh,rows,16] += what a strip contributes, from the padded input and the gradient at its first pixel.
-    fn accumulate<V>(s: Strip, padded: &[f32], gradient: &[f32], partial: &mut [f32]) {
+    fn accumulate<C: Columns>(s: Strip, padded: &[f32], gradient: &[f32], partial: &mut [f32]) {
         if s.lines == 0 || s.len == 0 {
             return;
         }
@@ -137,23 +135,14 @@ for_each_isa! {
         let b_end = lines * s.b_line + pixels * s.b_step + COLUMNS;
         assert!(a_end <= padded.len() && b_end <= gradient.len(), "{s:?}: {} and {}", padded.len(), gradient.len());
         assert!(s.kh * s.rows * COLUMNS <= partial.len(), "{s:?} adds to {}", partial.len());
-        let tiles = s.rows.div_ceil(ROWS);
+        let tiles = s.rows.div_ceil(C::ROWS);
         for ky in 0..s.kh {
             let mut row = 0;
             for t in 0..tiles {
                 let end = (t + 1) * s.rows / tiles;
                 let (a, out) = (&padded[ky * s.wide + row..], &mut partial[(ky * s.rows + row) * COLUMNS..]);
                 // SAFETY: asserted above.
-                unsafe {
-                    match end - row {
-                        1 => tile::<V, 1>(s, a, gradient, out),
-                        2 => tile::<V, 2>(s, a, gradient, out),
-                        3 => tile::<V, 3>(s, a, gradient, out),
-                        4 => tile::<V, 4>(s, a, gradient, out),
-                        5 => tile::<V, 5>(s, a, gradient, out),
-                        _ => tile::<V, ROWS>(s, a, gradient, out),
-                    }
-                }
+                unsafe { with_rows!(end - row, tile::<C>(s, a, gradient, out)) }
                 row = end;
             }
         }
@@ -165,26 +154,21 @@ for_each_isa! {
 /// # Safety
 /// As [`accumulate`] asserts.
 #[inline(always)]
-unsafe fn tile<V: Vector, const P: usize>(s: Strip, a: &[f32], b: &[f32], out: &mut [f32]) {
-    let mut acc = [[V::splat(0.0); 2]; P];
+unsafe fn tile<C: Columns, const P: usize>(s: Strip, a: &[f32], b: &[f32], out: &mut [f32]) {
+    let mut acc = [C::splat(0.0); P];
     for line in 0..s.lines {
         for j in 0..s.len {
             let (at, from) = (line * s.a_line + j * s.a_step, line * s.b_line + j * s.b_step);
             // SAFETY: passed on to the caller.
-            let g = unsafe { [V::load(b, from), V::load(b, from + LEN)] };
+            let g = unsafe { C::load(b, from) };
             for p in 0..P {
                 // SAFETY: passed on to the caller.
-                let x = V::splat(unsafe { *a.get_unchecked(at + p) });
-                acc[p][0] = x.mul_add(g[0], acc[p][0]);
-                acc[p][1] = x.mul_add(g[1], acc[p][1]);
+                acc[p] = C::splat(unsafe { *a.get_unchecked(at + p) }).mul_add(g, acc[p]);
             }
         }
     }
     for p in 0..P {
-        for half in 0..2 {
-            let at = p * COLUMNS + half * LEN;
-            // SAFETY: passed on to the caller.
-            unsafe { acc[p][half].add(V::load(out, at)).store(out, at) };
-        }
+        // SAFETY: passed on to the caller.
+        unsafe { acc[p].add(C::load(out, p * COLUMNS)).store(out, p * COLUMNS) };
     }
 }

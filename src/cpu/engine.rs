@@ -12,7 +12,7 @@ use std::time::Instant;
 pub struct Options {
     /// Number of threads; `None` is one per core.
     pub threads: Option<usize>,
-    /// Instruction set of the products.
+    /// Instruction set of the kernels.
     pub isa: Isa,
     /// Whether transient tensors share memory.
     pub reuse: bool,
@@ -51,12 +51,10 @@ impl CpuEngine {
 
     /// An engine with the given options.
     ///
-    /// An instruction set that this processor lacks is replaced by plain Rust.
+    /// An instruction set that this processor lacks is replaced by the best that it has.
     pub fn with_options(mut options: Options) -> Result<Self, EngineError> {
-        if options.isa != Isa::detect() {
-            // Both others run everywhere; AVX2 must not be reached without the processor's word.
-            options.isa = Isa::Portable;
-        }
+        // No instruction set may be reached without the processor's word.
+        options.isa = options.isa.min(Isa::detect());
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.threads.unwrap_or(0))
             .thread_name(|i| format!("proteus-{i}"))
@@ -89,10 +87,7 @@ impl Engine for CpuEngine {
     }
 
     fn driver(&self) -> String {
-        match self.options.isa {
-            Isa::Portable => "portable".into(),
-            Isa::Avx2 => "AVX2".into(),
-        }
+        self.options.isa.name().into()
     }
 
     fn kind(&self) -> &'static str {

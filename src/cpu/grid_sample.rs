@@ -13,7 +13,7 @@ pub fn kernel(isa: Isa, image: Map, out: Map, source: Source, rows: Rows) -> Row
 }
 
 for_each_isa! {
-    fn sample<V>(source: Source, image: &[f32], grid: &[f32], y: &mut [f32]) {
+    fn sample<V: Vector>(source: Source, image: &[f32], grid: &[f32], y: &mut [f32]) {
         let pixels = grid.len() / 2;
         for (first, grid) in grid.chunks(2 * BLOCK).enumerate() {
             let (at, count) = (first * BLOCK, grid.len() / 2);

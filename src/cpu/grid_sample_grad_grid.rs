@@ -14,7 +14,7 @@ pub fn kernel(isa: Isa, image: Map, out: Map, source: Source, rows: Rows) -> Row
 }
 
 for_each_isa! {
-    fn slopes<V>(source: Source, image: &[f32], grid: &[f32], dy: &[f32], dgrid: &mut [f32]) {
+    fn slopes<V: Vector>(source: Source, image: &[f32], grid: &[f32], dy: &[f32], dgrid: &mut [f32]) {
         let pixels = grid.len() / 2;
         for (first, (dgrid, grid)) in dgrid.chunks_mut(2 * BLOCK).zip(grid.chunks(2 * BLOCK)).enumerate() {
             let (at, count) = (first * BLOCK, grid.len() / 2);

@@ -12,7 +12,7 @@ pub fn kernel(isa: Isa, image: Map, out: Map, source: Source) -> RowKernel {
 }
 
 for_each_isa! {
-    fn scatter<V>(source: Source, grid: &[f32], dy: &[f32], dimage: &mut [f32]) {
+    fn scatter<V: Vector>(source: Source, grid: &[f32], dy: &[f32], dimage: &mut [f32]) {
         let pixels = grid.len() / 2;
         dimage.fill(0.0);
         for (first, grid) in grid.chunks(2 * BLOCK).enumerate() {

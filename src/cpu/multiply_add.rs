@@ -4,10 +4,10 @@
 
 use super::Kernel;
 use super::relu::TASK;
-use super::simd::{Isa, LEN, for_each_isa};
+use super::simd::{COLUMNS, Isa, for_each_isa};
 use rayon::prelude::*;
 
-/// Vectors in registers: with fewer, the latency of an addition would show.
+/// Registers: with fewer, the latency of an addition would show.
 const BLOCK: usize = 12;
 
 pub fn kernel(isa: Isa, rounds: u32) -> Kernel {
@@ -18,15 +18,15 @@ pub fn kernel(isa: Isa, rounds: u32) -> Kernel {
 }
 
 for_each_isa! {
-    fn fill<V>(x: &[f32], y: &mut [f32], rounds: u32) {
-        let (half, one) = (V::splat(0.5), V::splat(1.0));
-        for (y, x) in y.chunks_mut(BLOCK * LEN).zip(x.chunks(BLOCK * LEN)) {
-            let mut block = [0.0; BLOCK * LEN];
+    fn fill<W: Widest>(x: &[f32], y: &mut [f32], rounds: u32) {
+        let (half, one) = (W::splat(0.5), W::splat(1.0));
+        for (y, x) in y.chunks_mut(BLOCK * W::COUNT).zip(x.chunks(BLOCK * W::COUNT)) {
+            let mut block = [0.0; BLOCK * COLUMNS];
             block[..x.len()].copy_from_slice(x);
             let mut v = [half; BLOCK];
             for i in 0..BLOCK {
-                // SAFETY: vector i of a block of as many.
-                v[i] = unsafe { V::load(&block, i * LEN) };
+                // SAFETY: register i of a block of as many.
+                v[i] = unsafe { W::load(&block, i * W::COUNT) };
             }
             for _ in 0..rounds {
                 for i in 0..BLOCK {
@@ -35,7 +35,7 @@ for_each_isa! {
             }
             for i in 0..BLOCK {
                 // SAFETY: as above.
-                unsafe { v[i].store(&mut block, i * LEN) };
+                unsafe { v[i].store(&mut block, i * W::COUNT) };
             }
             y.copy_from_slice(&block[..y.len()]);
         }

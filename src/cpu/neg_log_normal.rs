@@ -49,7 +49,7 @@ const BLOCK: usize = 256;
 
 for_each_isa! {
     /// Sum of weights ((x - mu)^2 / v + log v).
-    fn total<V>(x: &[f32], mu: &[f32], sigma: &[f32], weights: &[f32], min_variance: f32) -> f64 {
+    fn total<V: Vector>(x: &[f32], mu: &[f32], sigma: &[f32], weights: &[f32], min_variance: f32) -> f64 {
         let mut sum = 0.0;
         let mut terms = [[0.0f32; BLOCK]; 2];
         for (first, ((x, mu), sigma)) in x.chunks(BLOCK).zip(mu.chunks(BLOCK)).zip(sigma.chunks(BLOCK)).enumerate() {

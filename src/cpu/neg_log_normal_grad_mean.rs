@@ -12,7 +12,7 @@ pub fn kernel(isa: Isa, e: Extents, form: Form) -> RowKernel {
 }
 
 for_each_isa! {
-    fn slopes<V>(x: &[f32], mu: &[f32], sigma: &[f32], dd: f32, weights: &[f32], min_variance: f32, dmu: &mut [f32]) {
+    fn slopes<V: Vector>(x: &[f32], mu: &[f32], sigma: &[f32], dd: f32, weights: &[f32], min_variance: f32, dmu: &mut [f32]) {
         for (to, ((x, m), s)) in dmu.iter_mut().zip(x.iter().zip(mu).zip(sigma)) {
             *to = dd * (m - x) / (s * s + min_variance);
         }

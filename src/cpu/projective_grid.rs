@@ -35,7 +35,7 @@ pub fn kernel(isa: Isa, rows: usize, h: usize, w: usize) -> RowKernel {
 }
 
 for_each_isa! {
-    fn fill<V>(b: &[f32], us: &[f32], vs: &[f32], grid: &mut [f32]) {
+    fn fill<V: Vector>(b: &[f32], us: &[f32], vs: &[f32], grid: &mut [f32]) {
         for (line, v) in grid.chunks_exact_mut(2 * us.len()).zip(vs) {
             for (point, u) in line.chunks_exact_mut(2).zip(us) {
                 let at = project(b, *u, *v);

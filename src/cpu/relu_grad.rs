@@ -18,7 +18,7 @@ pub fn kernel(isa: Isa, summed: bool) -> Kernel {
 }
 
 for_each_isa! {
-    fn plain<V>(y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    fn plain<V: Vector>(y: &[f32], dy: &[f32], dx: &mut [f32]) {
         for (dx, (y, dy)) in dx.iter_mut().zip(y.iter().zip(dy)) {
             // A mask instead of a branch, which would be mispredicted half of the time.
             let mask = u32::from(*y > 0.0).wrapping_neg();
@@ -28,7 +28,7 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    fn sum<V>(y: &[f32], dy: &[f32], more: &[f32], dx: &mut [f32]) {
+    fn sum<V: Vector>(y: &[f32], dy: &[f32], more: &[f32], dx: &mut [f32]) {
         for (dx, ((y, dy), more)) in dx.iter_mut().zip(y.iter().zip(dy).zip(more)) {
             let mask = u32::from(*y > 0.0).wrapping_neg();
             *dx = f32::from_bits((dy + more).to_bits() & mask);

@@ -33,7 +33,7 @@ pub fn kernel(isa: Isa, e: Extents, rows: Rows, weighted: bool) -> RowKernel {
 
 for_each_isa! {
     /// Sum of weighted squared differences; sixteen running sums, so that it is both quick and accurate.
-    fn total<V>(x: &[f32], t: &[f32], weights: &[f32]) -> f64 {
+    fn total<V: Vector>(x: &[f32], t: &[f32], weights: &[f32]) -> f64 {
         const LANES: usize = 16;
         let mut sums = [0.0f32; LANES];
         let (xs, ts) = (x.chunks_exact(LANES), t.chunks_exact(LANES));

@@ -13,7 +13,7 @@ pub fn kernel(isa: Isa, e: Extents, rows: Rows, weighted: bool) -> RowKernel {
 }
 
 for_each_isa! {
-    fn slopes<V>(scale: f32, x: &[f32], t: &[f32], weights: &[f32], dt: &mut [f32]) {
+    fn slopes<V: Vector>(scale: f32, x: &[f32], t: &[f32], weights: &[f32], dt: &mut [f32]) {
         for (dt, (t, x)) in dt.iter_mut().zip(t.iter().zip(x)) {
             *dt = scale * (t - x);
         }

@@ -5,12 +5,46 @@
 //! A convolution is such a sum over window rows, its weight gradient one over image rows, a linear layer one over its
 //! inputs; they differ only in bases and runs. Instruction sets are chosen at run time.
 
-use super::simd::{Isa, LEN, Vector, for_each_isa};
+#![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
 
-/// Columns of a tile.
-pub const COLUMNS: usize = 16;
-/// Most rows of a tile: 6 x 16 accumulators fill twelve of the sixteen AVX registers.
-pub const ROWS: usize = 6;
+pub use super::simd::COLUMNS;
+use super::simd::{Columns, Isa, for_each_isa, portable};
+
+/// Calls a tile's function compiled for its number of rows, at most those of its kind of [`Columns`].
+macro_rules! with_rows {
+    ($rows:expr, $tile:ident::<$c:ident>($($arg:expr),* $(,)?)) => {
+        match $rows {
+            1 => $tile::<$c, 1>($($arg),*),
+            2 => $tile::<$c, 2>($($arg),*),
+            3 => $tile::<$c, 3>($($arg),*),
+            4 => $tile::<$c, 4>($($arg),*),
+            5 => $tile::<$c, 5>($($arg),*),
+            6 => $tile::<$c, 6>($($arg),*),
+            // Known when this is compiled: nothing below is, where tiles are small.
+            _ if $c::ROWS <= 6 => unreachable!("a tile of {} rows", $rows),
+            7 => $tile::<$c, 7>($($arg),*),
+            8 => $tile::<$c, 8>($($arg),*),
+            9 => $tile::<$c, 9>($($arg),*),
+            10 => $tile::<$c, 10>($($arg),*),
+            11 => $tile::<$c, 11>($($arg),*),
+            12 => $tile::<$c, 12>($($arg),*),
+            13 => $tile::<$c, 13>($($arg),*),
+            14 => $tile::<$c, 14>($($arg),*),
+            15 => $tile::<$c, 15>($($arg),*),
+            16 => $tile::<$c, 16>($($arg),*),
+            17 => $tile::<$c, 17>($($arg),*),
+            18 => $tile::<$c, 18>($($arg),*),
+            19 => $tile::<$c, 19>($($arg),*),
+            20 => $tile::<$c, 20>($($arg),*),
+            21 => $tile::<$c, 21>($($arg),*),
+            22 => $tile::<$c, 22>($($arg),*),
+            23 => $tile::<$c, 23>($($arg),*),
+            24 => $tile::<$c, 24>($($arg),*),
+            rows => unreachable!("a tile of {rows} rows"),
+        }
+    };
+}
+pub(super) use with_rows;
 
 /// Start of a stretch of the sum, in `a` (relative to each row's base) and in `b`.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +61,9 @@ pub struct Sum<'a> {
     pub a_step: usize,
     pub b_step: usize,
 }
+
+/// Most rows of a tile whose rows may be anywhere: each needs a pointer, and with eight those no longer fit the registers.
+const APART: usize = 7;
 
 /// Computes the rows with bases `bases` of the 16 columns that start at b[b_offset] into out[rows[p] + 0..width], adding
 /// to what is there if `accumulate`. Any number of rows: they are split evenly into tiles.
@@ -56,91 +93,19 @@ pub fn multiply(
         out.len()
     );
 
-    let tiles = bases.len().div_ceil(ROWS);
+    let most = if isa == Isa::Avx512 { APART } else { portable::Columns::ROWS };
+    let tiles = bases.len().div_ceil(most);
     let mut start = 0;
     for t in 0..tiles {
         let end = (t + 1) * bases.len() / tiles;
         let (base, row) = (&bases[start..end], &rows[start..end]);
         let tile = Tile { sum, a, b: &b[b_offset..], base, out, row, width, accumulate };
-        // SAFETY: the assertions above bound every index; Avx2 is chosen only where the processor has it.
-        unsafe {
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => avx2::run(tile),
-                _ => run::<portable::Lanes>(tile),
-            }
-        }
+        multiply_tile(isa, tile);
         start = end;
     }
 }
 
-/// A product whose rows are evenly spaced: out[r ldo + 0..16] = sum over j < k of a[r k + j] b[16 j + 0..16].
-#[derive(Clone, Copy, Debug)]
-pub struct Panel {
-    pub rows: usize,
-    pub k: usize,
-    pub ldo: usize,
-}
-
-for_each_isa! {
-    /// Computes a panel of 16 columns. The loop over its tiles is inside, which short sums need.
-    pub fn multiply_panel<V>(panel: Panel, a: &[f32], b: &[f32], out: &mut [f32]) {
-        let Panel { rows, k, ldo } = panel;
-        if rows == 0 {
-            return;
-        }
-        // These bound every access of the tiles.
-        assert!(rows * k <= a.len(), "{panel:?} reads a of {}", a.len());
-        assert!(k * COLUMNS <= b.len(), "{panel:?} reads b of {}", b.len());
-        assert!((rows - 1) * ldo + COLUMNS <= out.len(), "{panel:?} writes out of {}", out.len());
-        let tiles = rows.div_ceil(ROWS);
-        let mut start = 0;
-        for t in 0..tiles {
-            let end = (t + 1) * rows / tiles;
-            let (a, out) = (&a[start * k..], &mut out[start * ldo..]);
-            // SAFETY: asserted above.
-            unsafe {
-                match end - start {
-                    1 => panel_tile::<V, 1>(panel, a, b, out),
-                    2 => panel_tile::<V, 2>(panel, a, b, out),
-                    3 => panel_tile::<V, 3>(panel, a, b, out),
-                    4 => panel_tile::<V, 4>(panel, a, b, out),
-                    5 => panel_tile::<V, 5>(panel, a, b, out),
-                    _ => panel_tile::<V, ROWS>(panel, a, b, out),
-                }
-            }
-            start = end;
-        }
-    }
-}
-
-/// The first P rows of a panel.
-///
-/// # Safety
-/// As [`multiply_panel`] asserts.
-#[inline(always)]
-unsafe fn panel_tile<V: Vector, const P: usize>(panel: Panel, a: &[f32], b: &[f32], out: &mut [f32]) {
-    let mut acc = [[V::splat(0.0); 2]; P];
-    for j in 0..panel.k {
-        // SAFETY: passed on to the caller.
-        unsafe {
-            let w = [V::load(b, j * COLUMNS), V::load(b, j * COLUMNS + LEN)];
-            for (p, acc) in acc.iter_mut().enumerate() {
-                let scalar = V::splat(*a.get_unchecked(p * panel.k + j));
-                acc[0] = scalar.mul_add(w[0], acc[0]);
-                acc[1] = scalar.mul_add(w[1], acc[1]);
-            }
-        }
-    }
-    for (p, acc) in acc.into_iter().enumerate() {
-        for (half, sum) in acc.into_iter().enumerate() {
-            let at = p * panel.ldo + half * LEN;
-            // SAFETY: passed on to the caller.
-            unsafe { sum.store(out, at) };
-        }
-    }
-}
-
+/// A tile whose indices were checked: only [`multiply`] makes one.
 struct Tile<'a> {
     sum: Sum<'a>,
     a: &'a [f32],
@@ -152,184 +117,131 @@ struct Tile<'a> {
     accumulate: bool,
 }
 
-/// Sixteen numbers in registers.
-trait Lanes: Copy {
-    fn zero() -> Self;
-    /// # Safety
-    /// 16 numbers can be read at `p`; the processor has the instruction set.
-    unsafe fn load(p: *const f32) -> Self;
-    /// # Safety
-    /// 16 numbers can be written at `p`; the processor has the instruction set.
-    unsafe fn store(self, p: *mut f32);
-    /// self + scalar * w.
-    ///
-    /// # Safety
-    /// The processor has the instruction set.
-    unsafe fn add_scaled(self, scalar: f32, w: Self) -> Self;
-    /// self + other.
-    ///
-    /// # Safety
-    /// The processor has the instruction set.
-    unsafe fn plus(self, other: Self) -> Self;
-}
-
-/// # Safety
-/// As [`multiply`] asserts; the processor has the instruction set of `L`.
-#[inline(always)]
-unsafe fn run<L: Lanes>(tile: Tile) {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        match tile.base.len() {
-            1 => rows::<L, 1>(tile),
-            2 => rows::<L, 2>(tile),
-            3 => rows::<L, 3>(tile),
-            4 => rows::<L, 4>(tile),
-            5 => rows::<L, 5>(tile),
-            _ => rows::<L, 6>(tile),
+for_each_isa! {
+    /// Computes a tile. By itself, and not with the loop over tiles around it: that cost accumulators their registers.
+    fn multiply_tile<C: Columns>(tile: Tile) {
+        // SAFETY: as many rows as the tile has.
+        unsafe {
+            match tile.base.len() {
+                1 => rows_apart::<C, 1>(tile),
+                2 => rows_apart::<C, 2>(tile),
+                3 => rows_apart::<C, 3>(tile),
+                4 => rows_apart::<C, 4>(tile),
+                5 => rows_apart::<C, 5>(tile),
+                6 => rows_apart::<C, 6>(tile),
+                // Known when this is compiled: nothing below is, where tiles are small.
+                _ if C::ROWS <= 6 => unreachable!("a tile of {} rows", tile.base.len()),
+                _ => rows_apart::<C, APART>(tile),
+            }
         }
     }
 }
 
 /// # Safety
-/// As [`run`]; the tile has P rows.
+/// The tile has P rows.
 #[inline(always)]
-unsafe fn rows<L: Lanes, const P: usize>(tile: Tile) {
+unsafe fn rows_apart<C: Columns, const P: usize>(tile: Tile) {
     debug_assert_eq!(tile.base.len(), P, "rows of the tile");
     let Tile { sum, a, b, base, out, row, width, accumulate } = tile;
-    let mut acc = [L::zero(); P];
+    let mut acc = [C::splat(0.0); P];
     // SAFETY: `multiply` checked that the largest base, run and step stay inside `a`, `b` and `out`.
     unsafe {
         for r in sum.runs {
-            let pa: [*const f32; P] = std::array::from_fn(|p| a.as_ptr().add(base[p] + r.a));
-            let pb = b.as_ptr().add(r.b);
+            let mut pa = [a.as_ptr(); P];
+            for p in 0..P {
+                pa[p] = a.as_ptr().add(base[p] + r.a);
+            }
             if sum.a_step == 1 && sum.b_step == COLUMNS {
                 for j in 0..sum.len {
-                    let w = L::load(pb.add(j * COLUMNS));
+                    let w = C::load(b, r.b + j * COLUMNS);
                     for p in 0..P {
-                        acc[p] = acc[p].add_scaled(*pa[p].add(j), w);
+                        acc[p] = C::splat(*pa[p].add(j)).mul_add(w, acc[p]);
                     }
                 }
             } else {
                 for j in 0..sum.len {
-                    let w = L::load(pb.add(j * sum.b_step));
+                    let w = C::load(b, r.b + j * sum.b_step);
                     for p in 0..P {
-                        acc[p] = acc[p].add_scaled(*pa[p].add(j * sum.a_step), w);
+                        acc[p] = C::splat(*pa[p].add(j * sum.a_step)).mul_add(w, acc[p]);
                     }
                 }
             }
         }
         for p in 0..P {
-            let to = out.as_mut_ptr().add(row[p]);
             if width == COLUMNS {
-                let value = if accumulate { L::load(to).plus(acc[p]) } else { acc[p] };
-                value.store(to);
+                let value = if accumulate { C::load(out, row[p]).add(acc[p]) } else { acc[p] };
+                value.store(out, row[p]);
             } else {
                 let mut buffer = [0.0; COLUMNS];
-                acc[p].store(buffer.as_mut_ptr());
-                for (c, &value) in buffer[..width].iter().enumerate() {
-                    *to.add(c) = if accumulate { *to.add(c) + value } else { value };
+                acc[p].store(&mut buffer, 0);
+                for (to, value) in out[row[p]..].iter_mut().zip(&buffer[..width]) {
+                    *to = if accumulate { *to + value } else { *value };
                 }
             }
         }
     }
 }
 
-mod portable {
-    #[derive(Clone, Copy)]
-    pub struct Lanes([f32; 16]);
+/// A product whose factors were laid out for it: out[r ldo + 0..16] = sum over j < k of a(r, j) b[16 j + 0..16], where `a` is
+/// [k/16][rows][16], so that the rows of a tile are at fixed distances.
+#[derive(Clone, Copy, Debug)]
+pub struct Panel {
+    pub rows: usize,
+    pub k: usize,
+    pub ldo: usize,
+}
 
-    impl super::Lanes for Lanes {
-        #[inline(always)]
-        fn zero() -> Self {
-            Lanes([0.0; 16])
+for_each_isa! {
+    /// Computes a panel of 16 columns; k is a multiple of 16. The loop over its tiles is inside, which short sums need.
+    pub fn multiply_panel<C: Columns>(panel: Panel, a: &[f32], b: &[f32], out: &mut [f32]) {
+        let Panel { rows, k, ldo } = panel;
+        if rows == 0 {
+            return;
         }
-
-        #[inline(always)]
-        unsafe fn load(p: *const f32) -> Self {
-            // SAFETY: the caller vouches for 16 readable numbers.
-            Lanes(unsafe { p.cast::<[f32; 16]>().read_unaligned() })
-        }
-
-        #[inline(always)]
-        unsafe fn store(self, p: *mut f32) {
-            // SAFETY: the caller vouches for 16 writable numbers.
-            unsafe { p.cast::<[f32; 16]>().write_unaligned(self.0) }
-        }
-
-        #[inline(always)]
-        unsafe fn add_scaled(mut self, scalar: f32, w: Self) -> Self {
-            for (x, y) in self.0.iter_mut().zip(w.0) {
-                *x += scalar * y;
-            }
-            self
-        }
-
-        #[inline(always)]
-        unsafe fn plus(mut self, other: Self) -> Self {
-            for (x, y) in self.0.iter_mut().zip(other.0) {
-                *x += y;
-            }
-            self
+        // These bound every access of the tiles.
+        assert!(k.is_multiple_of(COLUMNS) && rows * k <= a.len(), "{panel:?} reads a of {}", a.len());
+        assert!(k * COLUMNS <= b.len(), "{panel:?} reads b of {}", b.len());
+        assert!((rows - 1) * ldo + COLUMNS <= out.len(), "{panel:?} writes out of {}", out.len());
+        let tiles = rows.div_ceil(C::ROWS);
+        let mut start = 0;
+        for t in 0..tiles {
+            let end = (t + 1) * rows / tiles;
+            let (a, out) = (&a[start * COLUMNS..], &mut out[start * ldo..]);
+            // SAFETY: asserted above.
+            unsafe { with_rows!(end - start, panel_tile::<C>(panel, a, b, out)) }
+            start = end;
         }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::*;
-
-    #[derive(Clone, Copy)]
-    struct Lanes(__m256, __m256);
-
-    /// # Safety
-    /// The processor has AVX2 and FMA; the tile's indices were checked.
-    #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn run(tile: super::Tile) {
-        // SAFETY: as above.
-        unsafe { super::run::<Lanes>(tile) }
+/// The first P rows of a panel.
+///
+/// # Safety
+/// As [`multiply_panel`] asserts.
+#[inline(always)]
+unsafe fn panel_tile<C: Columns, const P: usize>(panel: Panel, a: &[f32], b: &[f32], out: &mut [f32]) {
+    let mut acc = [C::splat(0.0); P];
+    for block in 0..panel.k / COLUMNS {
+        let (from, line) = (block * panel.rows * COLUMNS, block * COLUMNS);
+        for j in 0..COLUMNS {
+            // SAFETY: passed on to the caller.
+            unsafe {
+                let w = C::load(b, (line + j) * COLUMNS);
+                for p in 0..P {
+                    acc[p] = C::splat(*a.get_unchecked(from + j + p * COLUMNS)).mul_add(w, acc[p]);
+                }
+            }
+        }
     }
-
-    impl super::Lanes for Lanes {
-        #[inline(always)]
-        fn zero() -> Self {
-            // SAFETY: zero bits are valid numbers.
-            unsafe { std::mem::zeroed() }
-        }
-
-        #[inline(always)]
-        unsafe fn load(p: *const f32) -> Self {
-            // SAFETY: the caller vouches for 16 readable numbers and AVX2.
-            unsafe { Lanes(_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))) }
-        }
-
-        #[inline(always)]
-        unsafe fn store(self, p: *mut f32) {
-            // SAFETY: the caller vouches for 16 writable numbers and AVX2.
-            unsafe {
-                _mm256_storeu_ps(p, self.0);
-                _mm256_storeu_ps(p.add(8), self.1);
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn add_scaled(self, scalar: f32, w: Self) -> Self {
-            // SAFETY: the caller vouches for AVX2 and FMA.
-            unsafe {
-                let s = _mm256_set1_ps(scalar);
-                Lanes(_mm256_fmadd_ps(s, w.0, self.0), _mm256_fmadd_ps(s, w.1, self.1))
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn plus(self, other: Self) -> Self {
-            // SAFETY: the caller vouches for AVX2.
-            unsafe { Lanes(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
-        }
+    for p in 0..P {
+        // SAFETY: passed on to the caller.
+        unsafe { acc[p].store(out, p * panel.ldo) };
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::simd::Isa;
     use super::*;
 
     fn numbers(n: usize, seed: u32) -> Vec<f32> {
@@ -337,10 +249,10 @@ mod tests {
         (0..n as u32).map(next).collect()
     }
 
-    /// Every number of rows, odd widths, strided steps, both instruction sets, against a plain sum.
+    /// Every number of rows, odd widths, strided steps, every instruction set, against a plain sum.
     #[test]
     fn tiles_agree_with_a_plain_sum() {
-        for isa in [Isa::Portable, Isa::detect()] {
+        for isa in Isa::available() {
             for count in 1..=20 {
                 for (a_step, b_step, width, accumulate) in [(1, 16, 16, false), (3, 20, 5, true), (2, 16, 16, true)] {
                     let (a, b) = (numbers(900, 1), numbers(2000, 2));

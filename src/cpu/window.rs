@@ -40,7 +40,7 @@ const BLOCK: usize = 4;
 for_each_isa! {
     /// u[i] = sum over the window q of weights[q] a(i+q), and v likewise of b. The weights are those of a square window row
     /// by row; `u` and `v` have lines of whole vectors, see [`padded`].
-    pub fn window_sums<V>(weights: &[f32], a: &Padded, b: &Padded, u: &mut [f32], v: &mut [f32]) {
+    pub fn window_sums<V: Vector>(weights: &[f32], a: &Padded, b: &Padded, u: &mut [f32], v: &mut [f32]) {
         let (kernel, line) = (2 * a.margin + 1, padded(a.w));
         let h = a.values.len() / a.stride - 2 * a.margin;
         // These bound every access below.
@@ -102,7 +102,7 @@ const TAPS: usize = 8;
 for_each_isa! {
     /// sums[q] += sum over pixels i of g(i) (a(i+q) - y(i) b(i+q)) for every position q of the window. `g` and `y` have lines
     /// of whole vectors, zero beyond the image in `g`.
-    pub fn window_products<V>(g: &[f32], y: &[f32], a: &Padded, b: &Padded, sums: &mut [f32]) {
+    pub fn window_products<V: Vector>(g: &[f32], y: &[f32], a: &Padded, b: &Padded, sums: &mut [f32]) {
         let (kernel, line) = (2 * a.margin + 1, padded(a.w));
         let h = a.values.len() / a.stride - 2 * a.margin;
         // These bound every access below.

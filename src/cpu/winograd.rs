@@ -6,15 +6,14 @@
 use super::Map;
 use super::conv2d::Weights;
 use super::layout::Border;
-use super::simd::{LEN, Vector, for_each_isa};
-use super::tile::COLUMNS;
+use super::simd::{COLUMNS, Register, for_each_isa};
 use crate::tape::ConvSpec;
 use std::ops::Range;
 
 /// Positions of a transformed tile.
 pub const POSITIONS: usize = 16;
 /// Numbers of transformed inputs and results that are worked on at once: they should stay in the second cache.
-const STRIP: usize = 1 << 14;
+const STRIP: usize = 1 << 15;
 
 /// Whether a convolution can be computed this way, and gains by it.
 pub fn applies(w: Weights, spec: ConvSpec) -> bool {
@@ -60,32 +59,34 @@ impl Tiles {
 
 /// B^T d B of four values along one direction.
 #[inline(always)]
-fn input<V: Vector>(d: [V; 4]) -> [V; 4] {
+fn input<W: Register>(d: [W; 4]) -> [W; 4] {
     [d[0].sub(d[2]), d[1].add(d[2]), d[2].sub(d[1]), d[1].sub(d[3])]
 }
 
 /// A^T m A along one direction.
 #[inline(always)]
-fn output<V: Vector>(m: [V; 4]) -> [V; 2] {
+fn output<W: Register>(m: [W; 4]) -> [W; 2] {
     [m[0].add(m[1]).add(m[2]), m[1].sub(m[2]).sub(m[3])]
 }
 
 for_each_isa! {
-    /// v [16,tiles,c] = the transforms of the inputs of some tiles of a padded image with lines of `wide` numbers.
-    pub fn transform_input<V>(tiles: Tiles, some: Range<usize>, padded: &[f32], wide: usize, c: usize, v: &mut [f32]) {
+    /// v [16,c/16,tiles,16] = the transforms of the inputs of some tiles of a padded image with lines of `wide` numbers.
+    pub fn transform_input<W: Widest>(tiles: Tiles, some: Range<usize>, padded: &[f32], wide: usize, c: usize, v: &mut [f32]) {
         let plane = some.len() * c;
         // These bound every access below.
         let last = (some.end - 1) / tiles.across;
         assert!((2 * last + 3) * wide + (2 * tiles.across + 2) * c <= padded.len(), "{some:?} of {tiles:?}");
-        assert!(c.is_multiple_of(LEN) && v.len() >= POSITIONS * plane, "{} for {some:?} of {c} channels", v.len());
+        assert!(c.is_multiple_of(COLUMNS) && v.len() >= POSITIONS * plane, "{} for {some:?} of {c} channels", v.len());
+        let count = some.len();
         for (n, tile) in some.enumerate() {
             let from = tile / tiles.across * 2 * wide + tile % tiles.across * 2 * c;
-            for channel in (0..c).step_by(LEN) {
-                let mut columns = [[V::splat(0.0); 4]; 4];
+            for channel in (0..c).step_by(W::COUNT) {
+                let to = (channel / COLUMNS * count + n) * COLUMNS + channel % COLUMNS;
+                let mut columns = [[W::splat(0.0); 4]; 4];
                 for j in 0..4 {
                     for i in 0..4 {
-                        // SAFETY: the tile is inside the padded image, the channels are whole vectors.
-                        columns[j][i] = unsafe { V::load(padded, from + i * wide + j * c + channel) };
+                        // SAFETY: the tile is inside the padded image, the channels are whole registers.
+                        columns[j][i] = unsafe { W::load(padded, from + i * wide + j * c + channel) };
                     }
                     columns[j] = input(columns[j]);
                 }
@@ -93,7 +94,7 @@ for_each_isa! {
                     let line = input([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
                     for j in 0..4 {
                         // SAFETY: position 4 i + j of 16.
-                        unsafe { line[j].store(v, (4 * i + j) * plane + n * c + channel) };
+                        unsafe { line[j].store(v, (4 * i + j) * plane + to) };
                     }
                 }
             }
@@ -103,20 +104,20 @@ for_each_isa! {
 
 for_each_isa! {
     /// The pixels of some tiles of an image y [h,w,c] from their transforms m [16,tiles,c].
-    pub fn transform_output<V>(tiles: Tiles, some: Range<usize>, m: &[f32], c: usize, y: &mut [f32]) {
+    pub fn transform_output<W: Widest>(tiles: Tiles, some: Range<usize>, m: &[f32], c: usize, y: &mut [f32]) {
         let plane = some.len() * c;
         // These bound every access below.
-        assert!(c.is_multiple_of(LEN) && m.len() >= POSITIONS * plane, "{} for {some:?} of {c} channels", m.len());
+        assert!(c.is_multiple_of(W::COUNT) && m.len() >= POSITIONS * plane, "{} for {some:?} of {c} channels", m.len());
         assert!(some.end <= tiles.count && y.len() >= tiles.h * tiles.w * c, "{} for {tiles:?}", y.len());
         for (n, tile) in some.enumerate() {
             let (i, j) = (tile / tiles.across * 2, tile % tiles.across * 2);
-            for channel in (0..c).step_by(LEN) {
-                let mut columns = [[V::splat(0.0); 2]; 4];
+            for channel in (0..c).step_by(W::COUNT) {
+                let mut columns = [[W::splat(0.0); 2]; 4];
                 for j in 0..4 {
-                    let mut column = [V::splat(0.0); 4];
+                    let mut column = [W::splat(0.0); 4];
                     for i in 0..4 {
-                        // SAFETY: position 4 i + j of 16, whole vectors of channels.
-                        column[i] = unsafe { V::load(m, (4 * i + j) * plane + n * c + channel) };
+                        // SAFETY: position 4 i + j of 16, whole registers of channels.
+                        column[i] = unsafe { W::load(m, (4 * i + j) * plane + n * c + channel) };
                     }
                     columns[j] = output(column);
                 }
