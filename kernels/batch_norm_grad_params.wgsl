@@ -6,6 +6,7 @@
 // Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).
 // Deterministic: strided partial sums and a tree of fixed shape.
 
+//#import channel_sums
 //#import workgroup_sum
 
 struct Params {
@@ -17,9 +18,6 @@ struct Params {
     splits: u32,
     eps: f32,
 }
-
-// 0: whole channels, 1: parts, 2: sum of the parts.
-override STAGE: u32 = 0u;
 
 const WG_SIZE: u32 = 256u;
 
@@ -44,35 +42,5 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let item = group.y * groups.x + group.x;
-    let items = select(params.channels * params.splits, params.channels, STAGE == 2u);
-    if item >= items {
-        return;
-    }
-    var scaled = 0.0;
-    var plain = 0.0;
-    if STAGE == 2u {
-        for (var s = lane; s < params.splits; s += WG_SIZE) {
-            scaled += x[item * params.splits + s];
-            plain += dy[item * params.splits + s];
-        }
-    } else {
-        let channel = item / params.splits;
-        let begin = (item - channel * params.splits) * params.chunk;
-        let end = min(begin + params.chunk, params.count);
-        let m = mean[channel];
-        for (var i = begin + lane; i < end; i += WG_SIZE) {
-            let b = i / params.pixels;
-            let at = (b * params.channels + channel) * params.pixels + (i - b * params.pixels);
-            scaled += dy[at] * (x[at] - m);
-            plain += dy[at];
-        }
-        scaled /= sqrt(variance[channel] + params.eps);
-    }
-    let sum_scaled = workgroup_sum(lane, scaled);
-    let sum_plain = workgroup_sum(lane, plain);
-    if lane == 0u {
-        dgamma[item] = sum_scaled;
-        dbeta[item] = sum_plain;
-    }
+    channel_sums(group.y * groups.x + group.x, lane);
 }

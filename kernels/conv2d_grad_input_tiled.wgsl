@@ -12,6 +12,8 @@
 
 //#import conv_tile
 
+alias Element = f32;
+
 struct Params {
     // Blocks of 4 pixels of the batch.
     blocks: u32,
@@ -32,6 +34,10 @@ var<storage, read> residual: array<f32>;
 var<storage, read> mask: array<f32>;
 @group(0) @binding(5)
 var<storage, read_write> dx: array<f32>;
+
+fn packed(v: vec4<f32>) -> vec4<f32> {
+    return v;
+}
 
 fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(s * CHANNELS + c) * 9u + 8u - tap];

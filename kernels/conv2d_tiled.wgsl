@@ -10,6 +10,8 @@
 
 //#import conv_tile
 
+alias Element = f32;
+
 struct Params {
     // Blocks of 4 pixels of the batch.
     blocks: u32,
@@ -23,6 +25,10 @@ var<storage, read> source: array<f32>;
 var<storage, read> w: array<f32>;
 @group(0) @binding(3)
 var<storage, read_write> y: array<f32>;
+
+fn packed(v: vec4<f32>) -> vec4<f32> {
+    return v;
+}
 
 fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];

@@ -24,7 +24,12 @@ pub enum DeviceError {
 impl DeviceError {
     /// Whether the user can mend it, by another `--device` for instance.
     pub fn is_users(&self) -> bool {
-        matches!(self, DeviceError::Gpu(GpuError::Adapter(_) | GpuError::Tuned(TunedError::Damaged { .. })))
+        matches!(
+            self,
+            DeviceError::Gpu(
+                GpuError::Adapter(_) | GpuError::Lacks { .. } | GpuError::Tuned(TunedError::Damaged { .. })
+            )
+        )
     }
 }
 
@@ -67,7 +72,7 @@ pub fn open_with(
                 cpu("no real GPU, only a software adapter, which is slower")
             }
             Err(GpuError::Adapter(_)) => cpu("no GPU found"),
-            Err(e @ GpuError::Tuned(_)) => Err(e.into()),
+            Err(e @ (GpuError::Tuned(_) | GpuError::Lacks { .. })) => Err(e.into()),
             Err(other) => cpu(&other.to_string()),
         },
         name => {

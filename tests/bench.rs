@@ -137,9 +137,9 @@ fn single_operations_run_on_a_gpu_as_in_plain_rust() {
 /// The table is made, told, used, kept to what it was made for, and forgotten.
 #[test]
 fn tuned_kernels_are_measured_and_used() {
-    if adapter::open_or_skip(proteus::gpu::Options::default()).is_none() {
-        return;
-    }
+    let Some(engine) = adapter::open_or_skip(proteus::gpu::Options::default()) else { return };
+    let halves = engine.adapter().f16;
+    drop(engine);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let name = std::env::var("PROTEUS_TEST_GPU").unwrap_or("gpu:0".into());
     let small = ["--device", &name, "--preset", "usps", "--size", "8", "--set", "batch_size=2", "--set", "clusters=2"];
@@ -153,6 +153,11 @@ fn tuned_kernels_are_measured_and_used() {
         "{told}"
     );
     assert!(!told.contains("conv2d_grad_input"), "{told}");
+    assert!(!told.contains("half"), "less exact kernels are for those who ask: {told}");
+    if halves {
+        let told = stdout(&run(&["tune", "--half", "--filter", "conv2d_grad_weight"]));
+        assert!(told.contains("half, ms"), "{told}");
+    }
     let files: Vec<_> = std::fs::read_dir(folder.path().join("proteus/tuned")).expect("a folder").collect();
     let [Ok(file)] = &files[..] else { panic!("one table, not {files:?}") };
     let table = std::fs::read_to_string(file.path()).expect("readable");
@@ -162,7 +167,8 @@ fn tuned_kernels_are_measured_and_used() {
     );
 
     // Whatever was measured, all is plain now.
-    std::fs::write(file.path(), table.replace("\"tiled\"", "\"plain\"")).expect("written");
+    let table = ["tiled", "half"].iter().fold(table, |t, v| t.replace(&format!("\"{v}\""), "\"plain\""));
+    std::fs::write(file.path(), table).expect("written");
     let told = stdout(&run(&["profile", "--steps", "1", "--variant", "linear=tiled"]));
     assert!(told.contains(", tuned"), "{told}");
     let has = |name: &str| told.lines().any(|line| line.split_whitespace().next() == Some(name));
@@ -184,6 +190,9 @@ fn variants_are_asked_for_by_name() {
     for (args, expected) in [
         (&["profile", "--device", "cpu", "--variant", "conv2d=tiled"][..], "--variant is for the GPU"),
         (&["profile", "--variant", "conv2d=quick"], "conv2d=tiled"),
+        (&["profile", "--device", "cpu", "--variant", "conv2d=half"], "--variant is for the GPU"),
+        (&["train", "--device", "cpu", "--variant", "conv2d=half"], "--variant is for the GPU"),
+        (&["profile", "--variant", "linear=half"], "there is no variant 'linear=half'"),
         (&["tune", "--device", "cpu"], "name a GPU"),
         (&["tune", "--variant", "conv2d=tiled"], "every variant is tried"),
     ] {

@@ -6,7 +6,7 @@ mod adapter;
 
 use adapter::open_or_skip as open;
 use proteus::cpu::CpuEngine;
-use proteus::gpu::{GpuEngine, Options, adapters};
+use proteus::gpu::{GpuEngine, HALF, Options, VariantChoice, adapters};
 use proteus::tape::{
     AdamSpec, Arena, ConvSpec, Engine, EngineError, KernelTime, Padding, PersistentId, Program, Rows, Store, Tape,
 };
@@ -225,6 +225,58 @@ fn bytes_come_back_as_written() {
 }
 
 #[test]
+fn arenas_are_kept_on_the_device_and_put_back() {
+    let _alone = alone();
+    let Some(mut engine) = shared() else { return };
+    let mut store = Store::new();
+    let [x, y] = [("x", Arena::State), ("y", Arena::Results)].map(|(name, arena)| store.add(name, [300], arena));
+    engine.allocate(&store).expect("allocated");
+    let before = engine.memory();
+    let both = [Arena::State, Arena::Parameters, Arena::Results];
+    let fill = |engine: &mut GpuEngine, value: u32| {
+        engine.write_f32(&store[x], &[value as f32; 300]).expect("written");
+        engine.write_u32(&store[y], &[value; 300]).expect("written");
+    };
+    let found = |engine: &mut GpuEngine| {
+        let (x, y) = (engine.read_f32(&store[x]).expect("read"), engine.read_u32(&store[y]).expect("read"));
+        assert!(x.iter().zip(&y).all(|(&x, &y)| x == y as f32 && y == x as u32), "{x:?} {y:?}");
+        (x[0], x[299])
+    };
+    // An arena without tensors has nothing to keep; a second copy takes the place of the first.
+    for value in [1, 2] {
+        fill(&mut engine, value);
+        assert!(engine.keep(&both).expect("kept"));
+        fill(&mut engine, 7);
+        assert_eq!(found(&mut engine), (7.0, 7.0));
+    }
+    assert_eq!(engine.memory(), 2 * before, "a copy of everything");
+    for _ in 0..2 {
+        engine.put_back().expect("put back");
+        assert_eq!(found(&mut engine), (2.0, 2.0));
+        fill(&mut engine, 7);
+    }
+    assert!(engine.keep(&both[..1]).expect("kept"));
+    assert!(engine.memory() < 2 * before, "less than a copy of everything");
+    let mut tape = Tape::new();
+    let v = tape.persistent(&store, x);
+    let total = tape.sum(v, 1.0);
+    tape.output(total);
+    let plans = engine.load(&[Program::new(&tape)]).expect("loaded");
+    let loaded = engine.memory();
+    assert!(engine.keep(&both[..1]).expect("kept") && engine.memory() > loaded);
+    engine.load(&[Program::new(&tape)]).expect("loaded");
+    assert_eq!((engine.memory(), plans.len()), (loaded, 1), "loading gives the copy up");
+    engine.allocate(&Store::new()).expect("allocated");
+    assert_eq!(engine.memory(), 0);
+    drop(engine);
+
+    let Some(mut engine) = open(Options { memory_limit: Some(3 * before / 2), ..Options::default() }) else { return };
+    engine.allocate(&store).expect("allocated");
+    assert!(!engine.keep(&both).expect("not kept"), "there is no room");
+    assert_eq!(engine.memory(), before, "nothing is left behind");
+}
+
+#[test]
 fn plans_share_memory_and_keep_their_outputs() {
     let _alone = alone();
     let Some(mut engine) = shared() else { return };
@@ -294,6 +346,37 @@ fn waiting_ends() {
     let times = if engine.adapter().software { 1 } else { 1000 };
     let error = engine.run(plan, times).and_then(|()| engine.finish()).expect_err("a nanosecond is not enough");
     assert!(matches!(error, EngineError::Timeout { .. }), "{error}");
+}
+
+/// 16-bit pixels reach to 65504: what is beyond does not come back as if nothing had happened.
+#[test]
+fn half_precision_is_less_exact_and_overflows() {
+    let _alone = alone();
+    let able = shared().is_some_and(|engine| engine.adapter().f16);
+    if !able {
+        return;
+    }
+    let Some(mut engine) = open(Options { variants: VariantChoice::everywhere(HALF), ..Options::default() }) else {
+        return;
+    };
+    let (mut tape, mut store) = (Tape::new(), Store::new());
+    let x = store.add("x", [1, 1, 1, 3], Arena::State);
+    let w = store.parameter("w", [1, 1, 3, 3]);
+    let (image, window) = (tape.persistent(&store, x), tape.persistent(&store, w));
+    let y = tape.conv2d(image, window, ConvSpec { stride: 1, pad: 1 });
+    tape.output(y);
+    engine.allocate(&store).expect("allocated");
+    let plan = engine.load(&[Program::new(&tape)]).expect("loaded")[0];
+    let mut centre = [0.0f32; 9];
+    centre[4] = 1.0;
+    engine.write_f32(&store[w], &centre).expect("written");
+    engine.write_f32(&store[x], &[1.0 + 1e-4, 65504.0, 1e5]).expect("written");
+    engine.run(plan, 1).expect("runs");
+    let y: Vec<f32> = bytemuck::pod_collect_to_vec(&engine.read_output(plan, 0).expect("read"));
+    // An infinite pixel makes its neighbours undefined; where conversions saturate it is the largest number.
+    let overflown = |v: f32| !v.is_finite() || v == 65504.0;
+    assert_eq!(y[0], 1.0, "eleven bits");
+    assert!(overflown(y[1]) && overflown(y[2]), "{y:?}");
 }
 
 #[test]

@@ -157,6 +157,35 @@ fn a_diverging_run_stops_and_keeps_its_last_good_weights() {
     assert!(evaluate_run(&home.path().join("last"), &last, &set, &mut cpu(2), false).is_ok());
 }
 
+/// The beginning of the epoch is kept on the device, or read by the host where there is no room: the diagnosis is the same.
+#[test]
+fn a_divergence_on_a_gpu_is_done_again_from_what_the_device_kept() {
+    let changes = ["sequence=identity", "curriculum=[]", "lr_milestones=[1]", "lr_gamma=1e33", "batch_size=20"];
+    let config = config(&changes);
+    let set = images(&config);
+    let diverged = |engine: &mut dyn Engine| {
+        let mut trainer = Trainer::new(config.clone(), &set, engine).expect("a trainer");
+        let mut epoch = || trainer.train_epoch(&mut |_, _| ControlFlow::Continue(()));
+        epoch().expect("good").expect("not stopped");
+        let error = epoch().expect_err("no loss survives that");
+        assert!(matches!(error, TrainError::Diverged { epoch: 2, step: 2.., .. }), "{error}");
+        let state = trainer.snapshot().expect("a snapshot");
+        assert_eq!(state.course.part.step + 1, 2, "up to the last good step");
+        (error.to_string(), state.arenas, trainer.peak_memory())
+    };
+    let (told, ..) = diverged(&mut cpu(2));
+    assert!(told.contains("is in the distances"), "{told}");
+    let Some(mut engine) = adapter::open_or_skip(gpu::Options::default()) else { return };
+    let (on_device, state, peak) = diverged(&mut engine);
+    drop(engine);
+    let limit = gpu::Options { memory_limit: Some(peak - 1), ..gpu::Options::default() };
+    let Some(mut engine) = adapter::open_or_skip(limit) else { return };
+    let (on_host, same, less) = diverged(&mut engine);
+    assert!(less < peak, "{less} and {peak} bytes");
+    assert!(told == on_device && told == on_host, "{told}\n{on_device}\n{on_host}");
+    assert!(state == same, "the same state, to the bit");
+}
+
 #[test]
 fn a_run_can_be_scored_from_its_checkpoint_and_damage_is_noticed() {
     let config = config(&["epochs=3"]);

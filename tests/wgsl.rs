@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::builder::Recorded;
 use common::table::cases;
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use proteus::data::ImageSet;
-use proteus::gpu::{Access, Dispatch, Lowered, Variants, lower, wgsl};
+use proteus::gpu::{Access, Dispatch, HALF, Lowered, SUBGROUP, Variants, lower, variant_of, wgsl};
 use proteus::tape::{Arena, Dtype, Program, Store, Tape};
 use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
 
@@ -47,13 +47,27 @@ fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
 /// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
     let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
-    let ways = [(false, Variants::default()), (true, Variants::default()), (true, Variants::all("tiled"))];
+    let all = ["tiled", HALF, SUBGROUP].map(|variant| (true, Variants::all(variant)));
+    let plain = [false, true].map(|fuse| (fuse, Variants::default()));
+    let ways: Vec<_> = plain.into_iter().chain(all).collect();
     let programs = cases.chain(preset_steps());
-    programs.flat_map(|p| ways.each_ref().map(|(fuse, variants)| lower(&p, *fuse, variants).expect("lowers"))).collect()
+    let lowered = |p: Program| {
+        ways.iter().map(|(fuse, variants)| lower(&p, *fuse, variants).expect("lowers")).collect::<Vec<_>>()
+    };
+    programs.flat_map(lowered).collect()
 }
 
-/// A module with its constants resolved, valid at WebGPU's baseline.
-fn specialise(text: &str, constants: &[(&str, f64)]) -> Result<naga::Module, String> {
+/// What a kernel may use beyond WebGPU's baseline.
+fn capabilities(kernel: &str) -> Capabilities {
+    match variant_of(kernel).1 {
+        HALF => Capabilities::SHADER_FLOAT16,
+        SUBGROUP => Capabilities::SUBGROUP,
+        _ => Capabilities::empty(),
+    }
+}
+
+/// A module with its constants resolved, valid at WebGPU's baseline and with these capabilities.
+fn specialise(text: &str, constants: &[(&str, f64)], with: Capabilities) -> Result<naga::Module, String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     for (_, constant) in module.overrides.iter() {
         let name = constant.name.as_deref().unwrap_or_default();
@@ -62,7 +76,11 @@ fn specialise(text: &str, constants: &[(&str, f64)]) -> Result<naga::Module, Str
         }
     }
     let validate = |m: &naga::Module| {
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        let mut validator = Validator::new(ValidationFlags::all(), with);
+        if with.contains(Capabilities::SUBGROUP) {
+            // What the feature promises besides votes.
+            validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::ARITHMETIC);
+        }
         validator.validate(m).map_err(|e| e.emit_to_string(text))
     };
     let info = validate(&module)?;
@@ -86,6 +104,7 @@ fn agree(module: &naga::Module, lowered: &Lowered, dispatch: &Dispatch) -> Resul
             (Some(place), _) if place.group == 0 => {
                 bindings.insert(place.binding as usize, variable);
             }
+            (None, AddressSpace::Private) => {}
             (None, AddressSpace::WorkGroup) => {
                 workgroup_bytes += layouter[variable.ty].size;
                 if !name.starts_with("sh_") {
@@ -157,7 +176,8 @@ fn every_variant_is_valid_and_agrees_with_lowering() {
         for dispatch in &lowered.dispatches {
             let text = wgsl::source(dispatch.kernel, &[]).expect("a kernel");
             let name = format!("{} {:?}", dispatch.kernel, dispatch.constants);
-            let module = variants.entry(name.clone()).or_insert_with(|| specialise(&text, &dispatch.constants));
+            let with = capabilities(dispatch.kernel);
+            let module = variants.entry(name.clone()).or_insert_with(|| specialise(&text, &dispatch.constants, with));
             let module = module.as_ref().unwrap_or_else(|e| panic!("{name}: {e}"));
             agree(module, &lowered, dispatch).unwrap_or_else(|e| panic!("{name}: {e}"));
             seen.insert(dispatch.kernel);
@@ -209,7 +229,8 @@ fn faults_are_found() {
     let dispatch = lowered.dispatches.iter().find(|d| d.kernel == "batch_norm").expect("is used");
     let text = wgsl::source("batch_norm", &[]).expect("a kernel");
     let check = |text: &str, dispatch: &Dispatch| {
-        specialise(text, &dispatch.constants).and_then(|module| agree(&module, &lowered, dispatch))
+        specialise(text, &dispatch.constants, Capabilities::empty())
+            .and_then(|module| agree(&module, &lowered, dispatch))
     };
     check(&text, dispatch).expect("unchanged it is right");
 

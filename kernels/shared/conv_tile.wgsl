@@ -9,6 +9,9 @@
 // them are then two loads, three with stride 2) and the weights as one vec4 for 4 channels, the same for a whole warp.
 //
 // Depends on the importing file for
+//   Element: f32 or f16, what the rows are in workgroup memory. Each invocation loads its own pixels, and a warp moves half
+//   as many bytes with f16. Weights stay f32: one load serves the whole warp, and not to convert them is cheaper.
+//   fn packed(v: vec4<f32>) -> vec4<Element>   four pixels as they are kept
 //   source: array<f32>   [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
 //   fn store(i: u32, sum: f32)          element i of the result [B,CHANNELS,HEIGHT,WIDTH]
@@ -35,7 +38,7 @@ override WEIGHTS_LEN: u32 = 144u;
 
 const TILE: u32 = 32u;
 
-var<workgroup> sh_rows: array<vec4<f32>, ROWS_LEN>;
+var<workgroup> sh_rows: array<vec4<Element>, ROWS_LEN>;
 var<workgroup> sh_weights: array<vec4<f32>, WEIGHTS_LEN>;
 
 // Sums of channels `first` to `first` + 3, and `first` + 4 to `first` + 7, at the four pixels.
@@ -136,7 +139,7 @@ fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
             let inside = y >= 0 && y < i32(SOURCE_HEIGHT) && b <= last.b;
             let start = ((b * SOURCES + begin) * SOURCE_HEIGHT + u32(max(y, 0))) * SOURCE_WIDTH;
             for (var d = 0u; d < depth; d += 1u) {
-                sh_rows[d * PATCH + e] = columns(start + d * SOURCE_HEIGHT * SOURCE_WIDTH, inside, x);
+                sh_rows[d * PATCH + e] = packed(columns(start + d * SOURCE_HEIGHT * SOURCE_WIDTH, inside, x));
             }
         }
         for (var e = lane; e < DEPTH * 9u * quads; e += LANES) {
@@ -156,14 +159,14 @@ fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
         for (var d = 0u; d < depth; d += 1u) {
             for (var ky = 0u; ky < 3u; ky += 1u) {
                 let vec = d * PATCH + own + ky * ROW_VECS;
-                let l = sh_rows[vec];
-                let m = sh_rows[vec + 1u];
+                let l = vec4<f32>(sh_rows[vec]);
+                let m = vec4<f32>(sh_rows[vec + 1u]);
                 // What tap kx meets at the four pixels.
                 var v0 = l;
                 var v1 = vec4<f32>(l.yzw, m.x);
                 var v2 = vec4<f32>(l.zw, m.xy);
                 if STRIDE == 2u {
-                    let r = sh_rows[vec + 2u];
+                    let r = vec4<f32>(sh_rows[vec + 2u]);
                     v0 = vec4<f32>(l.xz, m.xz);
                     v1 = vec4<f32>(l.yw, m.yw);
                     v2 = vec4<f32>(l.z, m.xz, r.x);

@@ -3,7 +3,7 @@
 use super::kernels::{KernelReport, TOLERANCE, measure_call, reference};
 use super::peaks::Peaks;
 use super::single::Single;
-use crate::gpu::{GpuEngine, PLAIN, VARIANTS, VariantChoice, Variants, lower, sizes};
+use crate::gpu::{AdapterSummary, GpuEngine, HALF, PLAIN, VARIANTS, VariantChoice, Variants, lower, sizes};
 use crate::tape::{Call, EngineError, Program};
 use std::cmp::Ordering;
 
@@ -19,11 +19,13 @@ pub struct Tuning {
     pub reports: Vec<(&'static str, Result<KernelReport, String>)>,
 }
 
-/// Every variant that there is, the plain one first.
-pub fn variants() -> Vec<&'static str> {
+/// Every variant that there is and that the device can run, the plain one first. The less exact ones are among them only if
+/// `half`, and then whether or not it can.
+pub fn variants(adapter: &AdapterSummary, half: bool) -> Vec<&'static str> {
     let mut names = vec![PLAIN];
-    for (_, name, _) in VARIANTS {
-        if !names.contains(name) {
+    for &(operation, name, _) in VARIANTS {
+        let able = VariantChoice::new(operation, name).need().is_none_or(|need| adapter.has(need));
+        if !names.contains(&name) && if name == HALF { half } else { able } {
             names.push(name);
         }
     }

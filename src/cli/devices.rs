@@ -21,10 +21,11 @@ pub fn run(_args: Args) -> Result<(), Failure> {
         writeln!(out, "{a}")?;
         writeln!(
             out,
-            "    timestamps {}, subgroups of {} to {}, f16 {}, matrix units {}",
+            "    timestamps {}, subgroups of {} to {} (operations {}), f16 {}, matrix units {}",
             yes(a.timestamps),
             a.subgroup.0,
             a.subgroup.1,
+            yes(a.subgroup_operations),
             yes(a.f16),
             if a.matrix_units.is_empty() { "none".into() } else { a.matrix_units.join(" ") },
         )?;

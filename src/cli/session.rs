@@ -210,8 +210,12 @@ fn listen() -> std::io::Result<Arc<AtomicBool>> {
 }
 
 fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {
-    let options = gpu::Options { dump_wgsl: args.dump_wgsl.clone(), ..Default::default() };
+    let (dump_wgsl, variants) = (args.dump_wgsl.clone(), args.variant.clone());
+    let options = gpu::Options { dump_wgsl, variants, ..Default::default() };
     let (engine, chosen) = device::open(&args.device, args.threads, options)?;
+    if !args.variant.is_empty() && engine.kind() == "cpu" {
+        return Err(Failure::User(format!("--variant is for the GPU, and the device is {chosen}")));
+    }
     Ok((args.memory.limit(engine), chosen))
 }
 
@@ -230,6 +234,9 @@ fn reproduce_line(args: &Args, run: &Path) -> String {
 fn with_device(args: &Args, mut line: String) -> String {
     if args.device != "auto" {
         line += &format!(" --device {}", quoted(&args.device));
+    }
+    for variant in &args.variant {
+        line += &format!(" --variant {variant}");
     }
     if let Some(threads) = args.threads {
         line += &format!(" --threads {threads}");

@@ -46,7 +46,8 @@ pub struct Choice {
     /// registers of sixteen numbers), simd (its vectors altogether); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
-    /// Use this kernel for an operation that has several on the GPU, wherever it can; may be repeated
+    /// Use this kernel for an operation that has several on the GPU, wherever it can: plain, tiled, subgroup
+    /// (reductions) or half (convolutions with 16-bit floats, less exact); may be repeated
     #[arg(long, value_name = "OPERATION=VARIANT", value_parser = gpu::VariantChoice::parse)]
     variant: Vec<gpu::VariantChoice>,
 }

@@ -19,7 +19,7 @@ use std::io::Write;
 Every operation that several kernels can compute is run by each of them at the sizes of the preset, checked \
 against plain Rust and timed. The table is a readable file in the user's cache folder \
 ($XDG_CACHE_HOME/proteus/tuned), one for a device. Other sizes, and other drivers, use what devices of this \
-kind start with. Other kernels may give other last bits: a run that was begun before goes on, but perhaps not to the \
+kind start with. Kernels that keep pixels as 16-bit floats are less exact and are tried with --half only. Other kernels may give other last bits: a run that was begun before goes on, but perhaps not to the \
 bit.")]
 pub struct Args {
     #[command(flatten)]
@@ -27,6 +27,9 @@ pub struct Args {
     /// Only operations whose name fits
     #[arg(long, value_name = "REGEX")]
     filter: Option<Regex>,
+    /// Try the kernels with 16-bit floats as well, and let later runs use them where they are the fastest
+    #[arg(long)]
+    half: bool,
     /// Remove the table of the device
     #[arg(long)]
     forget: bool,
@@ -46,7 +49,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // A damaged table is better found before the work than after.
     let mut table = Tuned::read(&folder, &adapter)?;
     let mut engines = Vec::new();
-    for name in variants() {
+    let names = variants(&adapter, args.half);
+    for &name in &names {
         engines.push((name, args.choice.open_gpu(VariantChoice::everywhere(name))?));
     }
     let plain = &mut engines[0].1;
@@ -55,17 +59,18 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let calls = distinct(&program).into_iter().filter(|c| has_variants(c) && wanted(c.op.name()));
     let calls: Vec<_> = calls.collect();
     if calls.is_empty() {
-        let names = VARIANTS.iter().map(|(operation, ..)| *operation).collect::<Vec<_>>().join(" ");
-        return Err(Failure::User(format!("no operation fits; {names} have variants")));
+        let mut operations: Vec<_> = VARIANTS.iter().map(|(operation, ..)| *operation).collect();
+        operations.dedup();
+        return Err(Failure::User(format!("no operation fits; {} have variants", operations.join(" "))));
     }
     let peaks = peaks(plain)?;
-    writeln!(out, "{adapter}\n{} operations, each by {}", calls.len(), variants().join(" and "))?;
+    writeln!(out, "{adapter}\n{} operations, each by {}", calls.len(), names.join(" and "))?;
 
-    let mut rows = vec![heading()];
+    let mut rows = vec![heading(&names)];
     let mut choices = Vec::new();
     for call in calls {
         let tuning = tune(&program, call, &mut engines, peaks)?;
-        rows.push(row(&tuning));
+        rows.push(row(&tuning, &names));
         choices.push(tuning.choice);
     }
     table.merge(choices);
@@ -74,16 +79,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn heading() -> Vec<String> {
-    let times = variants().into_iter().map(|name| format!("{name}, ms"));
+fn heading(names: &[&str]) -> Vec<String> {
+    let times = names.iter().map(|name| format!("{name}, ms"));
     ["operation".into()].into_iter().chain(times).chain(["chosen".into()]).collect()
 }
 
-fn row(tuning: &Tuning) -> Vec<String> {
+fn row(tuning: &Tuning, names: &[&str]) -> Vec<String> {
     let VariantChoice { operation, sizes, variant } = &tuning.choice;
     let mut row = vec![format!("{operation} {}", sizes.as_deref().unwrap_or_default())];
-    for name in variants() {
-        row.push(match tuning.reports.iter().find(|(n, _)| *n == name) {
+    for name in names {
+        row.push(match tuning.reports.iter().find(|(n, _)| n == name) {
             None => "-".into(),
             Some((_, Err(why))) => format!("failed: {why}"),
             Some((_, Ok(r))) if is_wrong(r) => format!("{:.4} WRONG", r.ms_median),

@@ -46,6 +46,14 @@ impl Engine for Limited {
         self.engine.read(arena, offset, len)
     }
 
+    fn keep(&mut self, arenas: &[Arena]) -> Result<bool, EngineError> {
+        self.engine.keep(arenas)
+    }
+
+    fn put_back(&mut self) -> Result<(), EngineError> {
+        self.engine.put_back()
+    }
+
     fn read_output(&mut self, plan: PlanId, index: usize) -> Result<Vec<u8>, EngineError> {
         self.engine.read_output(plan, index)
     }

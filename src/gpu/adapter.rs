@@ -1,5 +1,6 @@
 //! Which GPU to use.
 
+use super::lower::Need;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -55,6 +56,16 @@ impl AdapterSummary {
             matrix_units,
             limits: adapter.limits(),
             name: info.name,
+        }
+    }
+}
+
+impl AdapterSummary {
+    /// Whether it has what a variant needs.
+    pub fn has(&self, need: Need) -> bool {
+        match need {
+            Need::HalfFloats => self.f16,
+            Need::SubgroupOperations => self.subgroup_operations,
         }
     }
 }

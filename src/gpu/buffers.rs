@@ -12,10 +12,15 @@ const PIECE: usize = 32 << 20;
 pub(super) const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
 
+/// Usage of copies of arenas.
+const COPIES: wgpu::BufferUsages = wgpu::BufferUsages::COPY_DST.union(wgpu::BufferUsages::COPY_SRC);
+
 /// One buffer per arena of persistent tensors; an empty arena has none.
 #[derive(Default)]
 pub(super) struct Arenas {
     buffers: [Option<wgpu::Buffer>; Arena::ALL.len()],
+    /// Copies of some of them, as they were at some time.
+    kept: Vec<(Arena, wgpu::Buffer)>,
 }
 
 impl Arenas {
@@ -41,9 +46,60 @@ impl Arenas {
     }
 
     fn free(&mut self, gpu: &Gpu) {
+        self.forget(gpu);
         for buffer in self.buffers.iter_mut().filter_map(Option::take) {
             gpu.release(&buffer);
         }
+    }
+
+    /// Copies arenas aside, in the place of an earlier copy; `false` if there is no room.
+    pub fn keep(&mut self, gpu: &Gpu, arenas: &[Arena]) -> Result<bool, EngineError> {
+        let wanted: Vec<Arena> = arenas.iter().copied().filter(|a| self.buffers[a.index()].is_some()).collect();
+        if !self.kept.iter().map(|(arena, _)| arena).eq(&wanted) {
+            self.forget(gpu);
+            for arena in wanted {
+                let bytes = self.buffers[arena.index()].as_ref().map_or(0, |b| b.size() as usize);
+                match gpu.buffer(&format!("a copy of {}", arena.label()), bytes, COPIES) {
+                    Ok(buffer) => self.kept.push((arena, buffer)),
+                    Err(EngineError::OutOfMemory { .. }) => {
+                        self.forget(gpu);
+                        return Ok(false);
+                    }
+                    Err(other) => return Err(other),
+                }
+            }
+        }
+        self.copy(gpu, |arena, copy| (arena, copy))?;
+        Ok(true)
+    }
+
+    /// Puts back what was kept.
+    pub fn put_back(&self, gpu: &Gpu) -> Result<(), EngineError> {
+        self.copy(gpu, |arena, copy| (copy, arena))
+    }
+
+    /// Gives up what was kept.
+    pub fn forget(&mut self, gpu: &Gpu) {
+        for (_, buffer) in self.kept.drain(..) {
+            gpu.release(&buffer);
+        }
+    }
+
+    /// Copies between arenas and what is kept of them, from the first of what `way` makes of both to the second.
+    fn copy(
+        &self,
+        gpu: &Gpu,
+        way: for<'a> fn(&'a wgpu::Buffer, &'a wgpu::Buffer) -> (&'a wgpu::Buffer, &'a wgpu::Buffer),
+    ) -> Result<(), EngineError> {
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("keep") });
+        for (arena, copy) in &self.kept {
+            if let Some(buffer) = &self.buffers[arena.index()] {
+                let (from, to) = way(buffer, copy);
+                encoder.copy_buffer_to_buffer(from, 0, to, 0, copy.size());
+            }
+        }
+        gpu.queue.submit([encoder.finish()]);
+        gpu.check()
     }
 
     /// The buffer of an arena that covers bytes up to `end`.

@@ -1,7 +1,7 @@
 //! Checking a kernel that a user puts in the place of ours, before a device sees it.
 
 use super::wgsl::{KERNELS, expand, source};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +22,8 @@ pub fn check_kernel(name: &str, path: &Path) -> Result<(), String> {
     let text = expand(name, &text).map_err(|e| format!("{file}: {e}"))?;
     let theirs = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string_with_path(&text, &file))?;
     Validator::new(ValidationFlags::all(), Capabilities::all())
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::all())
         .validate(&theirs)
         .map_err(|e| e.emit_to_string_with_path(&text, &file))?;
     let ours = source(name, &[]).map_err(|e| e.to_string())?;

@@ -38,11 +38,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Gpu {
-    /// Opens an adapter with all its limits, or with exactly WebGPU's defaults.
-    pub fn open(adapter: &wgpu::Adapter, summary: &AdapterSummary, options: &Options) -> Result<Self, GpuError> {
+    /// Opens an adapter with all its limits, or with exactly WebGPU's defaults, and with the features that its kernels need.
+    pub fn open(
+        adapter: &wgpu::Adapter,
+        summary: &AdapterSummary,
+        options: &Options,
+        needed: wgpu::Features,
+    ) -> Result<Self, GpuError> {
         let limits = if options.baseline_limits { wgpu::Limits::defaults() } else { adapter.limits() };
         let wanted = if options.baseline_limits { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
-        let features = adapter.features() & wanted;
+        let features = (adapter.features() & wanted) | needed;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("proteus"),
             required_features: features,

@@ -63,7 +63,8 @@ pub struct GpuEngine {
     gpu: Gpu,
     adapter: AdapterSummary,
     options: Options,
-    tuned: Vec<VariantChoice>,
+    tuned: bool,
+    variants: Variants,
     pipelines: Pipelines,
     arenas: Arenas,
     pool: Pool,
@@ -81,13 +82,17 @@ impl GpuEngine {
             Some(folder) => Tuned::read(folder, &adapter)?.choice,
             None => Vec::new(),
         };
-        let gpu = Gpu::open(&wgpu_adapter, &adapter, &options)?;
+        let chosen = choices(&options, &tuned);
+        let needed = features(&adapter, &chosen)?;
+        let gpu = Gpu::open(&wgpu_adapter, &adapter, &options, needed)?;
+        let variants = Variants::of_class(adapter.software).over(chosen);
         let pipelines = Pipelines::new(options.checked, options.kernels.clone(), options.dump_wgsl.clone());
         Ok(GpuEngine {
             gpu,
             adapter,
             options,
-            tuned,
+            tuned: !tuned.is_empty(),
+            variants,
             pipelines,
             arenas: Arenas::default(),
             pool: Pool::default(),
@@ -104,7 +109,7 @@ impl GpuEngine {
 
     /// Whether a table of tuned kernels is in use.
     pub fn is_tuned(&self) -> bool {
-        !self.tuned.is_empty()
+        self.tuned
     }
 
     /// Waits until all work submitted so far is done.
@@ -119,17 +124,9 @@ impl GpuEngine {
         self.gpu.device.destroy();
     }
 
-    /// A kernel that was replaced runs whatever else was chosen.
-    fn variants(&self) -> Variants {
-        let replaced = self.options.kernels.iter().map(|(name, _)| VariantChoice::of_kernel(name));
-        let chosen = self.options.variants.iter().chain(&self.tuned).cloned();
-        Variants::of_class(self.adapter.software).over(replaced.chain(chosen))
-    }
-
     fn load_all(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
-        let variants = self.variants();
         let lowered: Vec<Lowered> =
-            programs.iter().map(|p| lower(p, self.options.fuse, &variants)).collect::<Result<_, _>>()?;
+            programs.iter().map(|p| lower(p, self.options.fuse, &self.variants)).collect::<Result<_, _>>()?;
         let keys = lowered.iter().flat_map(|plan| &plan.dispatches).map(Key::new);
         self.pipelines.compile(&self.gpu, keys)?;
         let placed = self.place(&lowered)?;
@@ -272,7 +269,8 @@ impl Engine for GpuEngine {
     }
 
     fn driver(&self) -> String {
-        self.adapter.driver.clone()
+        let forced: String = self.options.variants.iter().map(|choice| format!(", {choice}")).collect();
+        self.adapter.driver.clone() + &forced
     }
 
     fn kind(&self) -> &'static str {
@@ -288,6 +286,8 @@ impl Engine for GpuEngine {
     fn load(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
         self.gpu.check()?;
         self.drop_plans();
+        // Plans need their memory more than a copy does that can be made again.
+        self.arenas.forget(&self.gpu);
         let loaded = self.load_all(programs);
         if loaded.is_err() {
             // Half a set of plans would only hold memory.
@@ -330,6 +330,16 @@ impl Engine for GpuEngine {
         download(&self.gpu, self.arenas.get(arena, offset + len)?, offset, len)
     }
 
+    fn keep(&mut self, arenas: &[Arena]) -> Result<bool, EngineError> {
+        self.gpu.check()?;
+        self.arenas.keep(&self.gpu, arenas)
+    }
+
+    fn put_back(&mut self) -> Result<(), EngineError> {
+        self.gpu.check()?;
+        self.arenas.put_back(&self.gpu)
+    }
+
     fn read_output(&mut self, plan: PlanId, index: usize) -> Result<Vec<u8>, EngineError> {
         self.gpu.check()?;
         let Output { place, bytes } = &self.plans[plan.0].outputs[index];
@@ -366,6 +376,24 @@ impl Engine for GpuEngine {
     }
 }
 
+/// The variants to use, the first that fits: a kernel that was replaced runs whatever else was chosen.
+fn choices(options: &Options, tuned: &[VariantChoice]) -> Vec<VariantChoice> {
+    let replaced = options.kernels.iter().map(|(name, _)| VariantChoice::of_kernel(name));
+    replaced.chain(options.variants.iter().chain(tuned).cloned()).collect()
+}
+
+/// What the device has to be opened with for these variants.
+fn features(adapter: &AdapterSummary, choices: &[VariantChoice]) -> Result<wgpu::Features, GpuError> {
+    let mut features = wgpu::Features::empty();
+    for (choice, need) in choices.iter().filter_map(|c| Some((c, c.need()?))) {
+        if !adapter.has(need) {
+            return Err(GpuError::Lacks { adapter: adapter.name.clone(), need, choice: choice.clone() });
+        }
+        features |= need.feature();
+    }
+    Ok(features)
+}
+
 /// From which dispatch to which each transient storage lives.
 fn lifetimes(plan: &Lowered) -> Vec<(usize, Lifetime)> {
     let mut lives: Vec<Option<Lifetime>> = vec![None; plan.storages.len()];
@@ -389,4 +417,30 @@ fn output(plan: &Lowered, buffers: &[Option<usize>], operand: &Operand) -> Outpu
         (Place::Transient, None) => unreachable!("outputs are placed first"),
     };
     Output { place, bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::adapter::tests::summary;
+    use super::*;
+
+    #[test]
+    fn a_variant_without_what_it_needs_is_refused() {
+        let mut adapter = summary(0, "Small", wgpu::DeviceType::IntegratedGpu);
+        let wanted = |adapter: &AdapterSummary, variant: &str| {
+            features(adapter, &[VariantChoice::new("linear", "plain"), VariantChoice::new("conv2d", variant)])
+        };
+        assert_eq!(wanted(&adapter, "tiled").expect("nothing is needed"), wgpu::Features::empty());
+        let error = wanted(&adapter, "half").expect_err("it has no such floats").to_string();
+        for word in ["Small lacks 16-bit floats", "conv2d=half", "another device"] {
+            assert!(error.contains(word), "{error}");
+        }
+        let error = features(&adapter, &VariantChoice::everywhere("subgroup")).expect_err("nor these").to_string();
+        assert!(
+            error.contains("lacks subgroup operations, which the kernel batch_norm_stats=subgroup needs"),
+            "{error}"
+        );
+        adapter.f16 = true;
+        assert_eq!(wanted(&adapter, "half").expect("it has"), wgpu::Features::SHADER_F16);
+    }
 }

@@ -20,7 +20,8 @@ pub use adapter::{AdapterError, AdapterSummary, Selection, adapters, find};
 pub use check::check_kernel;
 pub use engine::GpuEngine;
 pub use lower::{
-    Access, Binding, Dispatch, Lowered, PLAIN, Param, VARIANTS, VariantChoice, Variants, lower, sizes, variant_of,
+    Access, Binding, Dispatch, HALF, Lowered, Need, PLAIN, Param, SUBGROUP, VARIANTS, VariantChoice, Variants, lower,
+    sizes, variant_of,
 };
 pub use options::Options;
 pub use tuned::{Tuned, TunedError};
@@ -34,6 +35,19 @@ pub enum GpuError {
     /// The table of tuned kernels is damaged.
     #[error(transparent)]
     Tuned(#[from] TunedError),
+    /// The adapter lacks what a variant needs that was asked for.
+    #[error(
+        "{adapter} lacks {need}, which the kernel {choice} needs; leave that out to have the kernel that the device starts \
+         with, or choose another device (`proteus devices` says what each can)"
+    )]
+    Lacks {
+        /// Name of the adapter.
+        adapter: String,
+        /// What is missing.
+        need: Need,
+        /// The variant.
+        choice: VariantChoice,
+    },
     /// The driver refused to open the adapter.
     #[error("{adapter} cannot be opened: {message}")]
     Open {

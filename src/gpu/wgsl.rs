@@ -28,7 +28,9 @@ kernels![
     "batch_norm",
     "batch_norm_grad_input",
     "batch_norm_grad_params",
+    "batch_norm_grad_params_subgroup",
     "batch_norm_stats",
+    "batch_norm_stats_subgroup",
     "color",
     "color_grad_beta",
     "color_grad_image",
@@ -36,9 +38,12 @@ kernels![
     "control_grid_grad",
     "conv2d",
     "conv2d_grad_input",
+    "conv2d_grad_input_half",
     "conv2d_grad_input_tiled",
     "conv2d_grad_weight",
+    "conv2d_grad_weight_half",
     "conv2d_grad_weight_tiled",
+    "conv2d_half",
     "conv2d_tiled",
     "copy",
     "count",
@@ -90,7 +95,18 @@ kernels![
     "sum_rows",
 ];
 
-shared!["bilinear", "conv_tile", "homography", "normal_rows", "rows", "workgroup_sum"];
+shared![
+    "bilinear",
+    "channel_stats",
+    "channel_sums",
+    "conv_tile",
+    "homography",
+    "normal_rows",
+    "rows",
+    "subgroup_sum",
+    "weight_tile",
+    "workgroup_sum",
+];
 
 /// The directive that stands for a shared file, on a line of its own.
 const IMPORT: &str = "//#import ";

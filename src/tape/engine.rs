@@ -89,6 +89,17 @@ pub trait Engine {
     /// Reads bytes of an arena. Waits for all work before it.
     fn read(&mut self, arena: Arena, offset: usize, len: usize) -> Result<Vec<u8>, EngineError>;
 
+    /// Copies arenas aside on the device, in the place of an earlier copy; the host does not wait for it. `false` if the device
+    /// does not do that or has no room: the host has to read them then. Loading plans gives the copy up.
+    fn keep(&mut self, _arenas: &[Arena]) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
+    /// Puts back what [`Self::keep`] copied last.
+    fn put_back(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Reads an output of a plan's last run, in row-major order.
     fn read_output(&mut self, plan: PlanId, index: usize) -> Result<Vec<u8>, EngineError>;
 

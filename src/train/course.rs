@@ -80,13 +80,6 @@ impl Course {
         }
     }
 
-    /// Order of `images` images in the epoch under way, and the random numbers after it.
-    pub fn shuffled(&self, images: usize) -> (Vec<u32>, ChaCha8Rng) {
-        let (mut order, mut rng): (Vec<u32>, _) = ((0..images as u32).collect(), self.order.clone());
-        order.shuffle(&mut rng);
-        (order, rng)
-    }
-
     /// Closes an epoch of `steps` steps in which the first `groups` groups took part; the next order is drawn from `order`.
     pub fn end_epoch(&mut self, steps: usize, groups: usize, order: ChaCha8Rng) -> Part {
         self.epoch += 1;
@@ -94,6 +87,25 @@ impl Course {
         self.taken.iter_mut().take(groups).for_each(|taken| *taken += steps as u64);
         let clusters = self.counted.len();
         std::mem::replace(&mut self.part, Part::new(clusters))
+    }
+}
+
+/// The order of the images in an epoch.
+pub struct Drawn {
+    /// The random numbers that it was drawn from.
+    pub from: ChaCha8Rng,
+    /// Which image comes when.
+    pub order: Vec<u32>,
+    /// The random numbers after it, from which the next is drawn.
+    pub after: ChaCha8Rng,
+}
+
+impl Drawn {
+    /// Draws the order of `images` images.
+    pub fn new(from: &ChaCha8Rng, images: usize) -> Self {
+        let (mut order, mut after): (Vec<u32>, _) = ((0..images as u32).collect(), from.clone());
+        order.shuffle(&mut after);
+        Drawn { from: from.clone(), order, after }
     }
 }
 
@@ -147,8 +159,8 @@ mod tests {
             assert_eq!(again, course);
             let draw = |course: &mut Course| -> Vec<u32> { (0..words).map(|_| course.restarts.next_u32()).collect() };
             assert_eq!(draw(&mut again), draw(&mut course), "{words} words");
-            assert_eq!(again.shuffled(9).0, course.shuffled(9).0);
-            course.order = course.shuffled(words + 2).1;
+            assert_eq!(Drawn::new(&again.order, 9).order, Drawn::new(&course.order, 9).order);
+            course.order = Drawn::new(&course.order, words + 2).after;
         }
     }
 }

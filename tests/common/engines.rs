@@ -1,9 +1,10 @@
 //! The engines under test. Adding one is a line.
 
 use super::adapter;
+use super::compare::Tolerance;
 
 use super::reference_engine::{Fault, ReferenceEngine};
-use proteus::tape::Engine;
+use proteus::tape::{Engine, Program};
 use proteus::{cpu, gpu};
 
 /// An engine that may be missing on this machine.
@@ -11,35 +12,55 @@ pub struct Candidate {
     pub name: &'static str,
     /// Candidates with the same arithmetic must give the same bits.
     pub arithmetic: &'static str,
+    /// The variant of kernels that it uses, where that is less exact.
+    pub inexact: Option<&'static str>,
     /// Makes it, or says why it cannot be had.
     pub make: fn() -> Result<Box<dyn Engine>, String>,
 }
 
+impl Candidate {
+    /// What it may be off at least in a program that its less exact kernels compute.
+    pub fn leave(&self, program: &Program) -> Option<Tolerance> {
+        let variant = self.inexact?;
+        let lowered = gpu::lower(program, true, &gpu::Variants::all(variant)).ok()?;
+        let kernels = lowered.dispatches.iter().filter(|d| gpu::variant_of(d.kernel).1 == variant).count();
+        (kernels > 0).then(|| Tolerance::half(kernels))
+    }
+}
+
 /// The reference.
-pub const REFERENCE: Candidate =
-    Candidate { name: "reference", arithmetic: "f64", make: || Ok(Box::new(ReferenceEngine::new(Fault::None))) };
+pub const REFERENCE: Candidate = Candidate {
+    name: "reference",
+    arithmetic: "f64",
+    inexact: None,
+    make: || Ok(Box::new(ReferenceEngine::new(Fault::None))),
+};
 
 /// Engines on the processor.
 pub const CPU: &[Candidate] = &[
     Candidate {
         name: "cpu, 1 thread",
         arithmetic: "best",
+        inexact: None,
         make: || cpu(cpu::Options { threads: Some(1), ..Default::default() }),
     },
     Candidate {
         // On a processor with AVX-512 this tells whether both give the same bits.
         name: "cpu, at most AVX2, 2 threads, without reuse of memory",
         arithmetic: "best",
+        inexact: None,
         make: || cpu(cpu::Options { threads: Some(2), isa: cpu::Isa::Avx2, reuse: false, ..Default::default() }),
     },
     Candidate {
         name: "cpu, direct convolutions, one operation a kernel",
         arithmetic: "direct",
+        inexact: None,
         make: || cpu(cpu::Options { threads: Some(2), winograd: false, chains: false, ..Default::default() }),
     },
     Candidate {
         name: "cpu, portable, 3 threads",
         arithmetic: "portable",
+        inexact: None,
         make: || cpu(cpu::Options { threads: Some(3), isa: cpu::Isa::Portable, ..Default::default() }),
     },
 ];
@@ -54,6 +75,7 @@ pub const GPU: &[Candidate] = &[
     Candidate {
         name: "gpu, checked, WebGPU's default limits, without reuse of memory",
         arithmetic: "checked",
+        inexact: None,
         make: || {
             gpu(gpu::Options { checked: true, baseline_limits: true, reuse: false, fuse: false, ..Default::default() })
         },
@@ -61,6 +83,7 @@ pub const GPU: &[Candidate] = &[
     Candidate {
         name: "gpu, unchecked",
         arithmetic: "unchecked",
+        inexact: None,
         make: || {
             gpu(gpu::Options {
                 checked: false,
@@ -72,11 +95,38 @@ pub const GPU: &[Candidate] = &[
     Candidate {
         name: "gpu, tiled, checked, WebGPU's default limits",
         arithmetic: "tiled",
+        inexact: None,
         make: || {
             gpu(gpu::Options {
                 checked: true,
                 baseline_limits: true,
                 variants: gpu::VariantChoice::everywhere("tiled"),
+                ..Default::default()
+            })
+        },
+    },
+    Candidate {
+        name: "gpu, subgroups, checked, WebGPU's default limits",
+        arithmetic: "subgroup",
+        inexact: None,
+        make: || {
+            gpu(gpu::Options {
+                checked: true,
+                baseline_limits: true,
+                variants: gpu::VariantChoice::everywhere(gpu::SUBGROUP),
+                ..Default::default()
+            })
+        },
+    },
+    Candidate {
+        name: "gpu, 16-bit pixels, checked, WebGPU's default limits",
+        arithmetic: "half",
+        inexact: Some(gpu::HALF),
+        make: || {
+            gpu(gpu::Options {
+                checked: true,
+                baseline_limits: true,
+                variants: gpu::VariantChoice::everywhere(gpu::HALF),
                 ..Default::default()
             })
         },

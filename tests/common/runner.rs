@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::builder::Recorded;
-use super::compare::{compare, same_bits, untouched};
+use super::compare::{Tolerance, compare, same_bits, untouched};
 use super::reference::{Data, Memory, run, written};
 use super::table::Case;
 use proteus::tape::{Arena, Engine, EngineError};
@@ -65,9 +65,15 @@ pub fn try_execute(engine: &mut dyn Engine, recorded: &Recorded, times: usize) -
     }
 }
 
-/// Checks both runs of a case against the reference, against each other, and for stray writes. Returns one line
-/// per result.
-pub fn check(case: &Case, recorded: &Recorded, expected: &Expected, runs: &[Outcome; 2]) -> Result<String, String> {
+/// Checks both runs of a case against the reference, against each other, and for stray writes; `leave` is what an engine
+/// may be off at least. Returns one line per result.
+pub fn check(
+    case: &Case,
+    leave: Option<Tolerance>,
+    recorded: &Recorded,
+    expected: &Expected,
+    runs: &[Outcome; 2],
+) -> Result<String, String> {
     let mut report = String::new();
     let first = &runs[0];
     for (i, (operand, name)) in recorded.program.outputs.iter().zip(&recorded.names).enumerate() {
@@ -77,7 +83,8 @@ pub fn check(case: &Case, recorded: &Recorded, expected: &Expected, runs: &[Outc
         }
         let actual = Data::from_bytes(dtype, &first.outputs[i]);
         let tolerance = if i < recorded.forward { case.tolerance } else { case.gradient_tolerance };
-        let found = compare(&expected.outputs[i], &actual, tolerance).map_err(|e| format!("{name}: {e}"))?;
+        let found =
+            compare(&expected.outputs[i], &actual, tolerance.at_least(leave)).map_err(|e| format!("{name}: {e}"))?;
         writeln!(report, "    {name} {:?}: {found}", operand.shape).expect("strings accept text");
         same_bits(&first.outputs[i], &runs[1].outputs[i]).map_err(|e| format!("{name}, run twice: {e}"))?;
     }
@@ -89,7 +96,7 @@ pub fn check(case: &Case, recorded: &Recorded, expected: &Expected, runs: &[Outc
         for &(_, offset, len) in written.iter().filter(|w| w.0 == arena) {
             let bytes = offset * size..(offset + len) * size;
             let actual = Data::from_bytes(arena.dtype(), &after[bytes.clone()]);
-            let found = compare(&expected.memory.get(arena, offset, len), &actual, case.tolerance)
+            let found = compare(&expected.memory.get(arena, offset, len), &actual, case.tolerance.at_least(leave))
                 .map_err(|e| format!("{arena:?} from {offset}: {e}"))?;
             writeln!(report, "    {arena:?} {offset}+{len}: {found}").expect("strings accept text");
             ranges.push(bytes);
@@ -102,16 +109,22 @@ pub fn check(case: &Case, recorded: &Recorded, expected: &Expected, runs: &[Outc
 
 /// Compares two engines within the tolerance of the case: errors common to both are caught by the reference, a
 /// difference beyond it by this.
-pub fn check_twins(case: &Case, recorded: &Recorded, one: &Outcome, other: &Outcome) -> Result<(), String> {
+pub fn check_twins(
+    case: &Case,
+    leave: Option<Tolerance>,
+    recorded: &Recorded,
+    one: &Outcome,
+    other: &Outcome,
+) -> Result<(), String> {
     for (i, (operand, name)) in recorded.program.outputs.iter().zip(&recorded.names).enumerate() {
         let dtype = recorded.program.storages[operand.storage].dtype;
         let [a, b] = [one, other].map(|o| Data::from_bytes(dtype, &o.outputs[i]));
         let tolerance = if i < recorded.forward { case.tolerance } else { case.gradient_tolerance };
-        compare(&a, &b, tolerance).map_err(|e| format!("{name}: {e}"))?;
+        compare(&a, &b, tolerance.at_least(leave)).map_err(|e| format!("{name}: {e}"))?;
     }
     for (arena, offset, len) in written(&recorded.program) {
         let [a, b] = [one, other].map(|o| Memory::from_bytes(&o.arenas).get(arena, offset, len));
-        compare(&a, &b, case.tolerance).map_err(|e| format!("{arena:?} from {offset}: {e}"))?;
+        compare(&a, &b, case.tolerance.at_least(leave)).map_err(|e| format!("{arena:?} from {offset}: {e}"))?;
     }
     Ok(())
 }

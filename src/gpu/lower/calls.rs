@@ -38,7 +38,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
         }
         Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => conv::convolve(lowered, spec, call, after, variants),
         Op::Conv2dGradWeight(spec) => conv::grad_weight(lowered, spec, call, variants),
-        Op::BatchNormStats | Op::BatchNormGradParams { .. } => channel_sums(lowered, call, after),
+        Op::BatchNormStats | Op::BatchNormGradParams { .. } => channel_sums(lowered, call, after, variants),
         Op::RunningStats { momentum, count } => {
             let channels = len(&outs[0]);
             let launch = launch.param("channels", channels).param("momentum", momentum);

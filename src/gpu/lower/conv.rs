@@ -3,7 +3,7 @@
 use super::calls::sum_rows;
 use super::fuse::Epilogue;
 use super::launch::Launch;
-use super::variants::Variants;
+use super::variants::{HALF, Variants, variant_of};
 use super::{Lowered, folded};
 use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
 
@@ -17,6 +17,18 @@ const GRAD_WEIGHT_PIXELS: usize = 256;
 /// Elements at most of the partial weight gradients.
 const GRAD_WEIGHT_WORKSPACE: usize = 1 << 24;
 
+/// Bytes of a pixel in workgroup memory, `Element` in the kernels.
+fn element_bytes(kernel: &str) -> usize {
+    if variant_of(kernel).1 == HALF { 2 } else { 4 }
+}
+
+/// What brings gradients with respect to a map, those of a mean over a batch, into the range of 16-bit floats: they are of
+/// the order of one over its positions or less. A power of two, so that nothing is rounded.
+fn scale(gradient: &Operand) -> f64 {
+    let [batch, _, height, width] = gradient.shape.tail();
+    16.0 * f64::from((batch * height * width).ilog2()).exp2()
+}
+
 /// Convolution and its input gradient.
 pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after: &Epilogue, variants: &Variants) {
     let (input, w, output) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
@@ -29,10 +41,12 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
     let kernel = variants.kernel(call.op.name(), call);
     if kernel != call.op.name()
         && [kh, kw] == [3, 3]
-        && let Some(tiling) = Tiling::new(forward, spec, input, output)
+        && let Some(tiling) = Tiling::new(forward, spec, input, output, element_bytes(kernel))
     {
-        let launch = bind(Launch::new(kernel).constant("WIDE", tiling.wide).constants(&tiling.constants))
-            .param("blocks", tiling.blocks);
+        let launch = Launch::new(kernel).constant("WIDE", tiling.wide).constants(&tiling.constants);
+        let launch =
+            if forward || variant_of(kernel).1 != HALF { launch } else { launch.constant("SCALE", scale(input)) };
+        let launch = bind(launch).param("blocks", tiling.blocks);
         launch.write_all(&call.outputs).groups(lowered, tiling.groups());
         return;
     }
@@ -71,8 +85,8 @@ impl Tiling {
     /// From so many invocations on, each takes 8 channels instead of 4: enough for a large GPU to hide what it waits for.
     const WIDE_INVOCATIONS: usize = 24_000;
 
-    /// Fails where the stride or the rows are too large, and for gradients over a stride.
-    fn new(forward: bool, spec: ConvSpec, source: &Operand, result: &Operand) -> Option<Tiling> {
+    /// With `bytes` bytes for a pixel. Fails where the stride or the rows are too large, and for gradients over a stride.
+    fn new(forward: bool, spec: ConvSpec, source: &Operand, result: &Operand, bytes: usize) -> Option<Tiling> {
         let (stride, pad) = if forward { (spec.stride, spec.pad) } else { (1, 2usize.checked_sub(spec.pad)?) };
         if stride > 2 || !forward && spec.stride != 1 {
             return None;
@@ -98,7 +112,7 @@ impl Tiling {
         let rows = |first: usize| padded_row((first + Self::BLOCKS).min(blocks) - 1) + 3 - padded_row(first);
         let patch = (0..blocks).step_by(Self::BLOCKS).map(rows).max()? * row_vecs;
         let weights = 9 * of_workgroup * per_group / 4;
-        let room = WORKGROUP_BYTES / 16 / (patch + weights);
+        let room = WORKGROUP_BYTES / (4 * bytes * patch + 16 * weights);
         let depth = Self::DEPTH.min(room).min(sources);
         if depth == 0 {
             return None;
@@ -140,7 +154,7 @@ pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, va
     let kernel = variants.kernel(call.op.name(), call);
     if kernel != call.op.name()
         && [kh, kw] == [3, 3]
-        && let Some(bands) = Bands::new(spec, [ci, co], [oh, ow])
+        && let Some(bands) = Bands::new(spec, [ci, co], [oh, ow], element_bytes(kernel))
     {
         let [tiles_x, tiles_y] = bands.tiles;
         let total = batch * oh.div_ceil(bands.rows);
@@ -186,7 +200,7 @@ impl Split {
     }
 }
 
-/// How conv2d_grad_weight_tiled covers the weights, and its bands.
+/// How shared/weight_tile.wgsl covers the weights, and its bands.
 struct Bands {
     rows: usize,
     /// Along the input channels and along the output channels.
@@ -195,21 +209,22 @@ struct Bands {
 }
 
 impl Bands {
-    /// Fails where the stride or the rows are too large, and for a few input channels, which leave lanes idle.
-    fn new(spec: ConvSpec, [ci, co]: [usize; 2], [height, width]: [usize; 2]) -> Option<Bands> {
+    /// With `bytes` bytes for a pixel of x. Fails where the stride or the rows are too large, and for a few input channels,
+    /// which leave lanes idle.
+    fn new(spec: ConvSpec, [ci, co]: [usize; 2], [height, width]: [usize; 2], bytes: usize) -> Option<Bands> {
         if spec.stride > 2 || ci < 4 {
             return None;
         }
         let quads = co.div_ceil(4).min(8);
         let x_columns = (width - 1) * spec.stride + 3;
         let x_rows = |rows: usize| (rows - 1) * spec.stride + 3;
-        // Elements in workgroup memory: of x, and vec4s of dy.
-        let x_plane = |rows: usize| (x_rows(rows) * x_columns) | 1;
+        // Elements in workgroup memory: of x, an odd number of words between two channels, and vec4s of dy.
+        let x_plane = |rows: usize| ((x_rows(rows) * x_columns * bytes).div_ceil(4) | 1) * 4 / bytes;
         let x_len = |in_tile: usize, rows: usize| in_tile * x_plane(rows);
         let dy_len = |in_tile: usize, rows: usize| (rows * width * quads).max(in_tile * quads);
         let fits = |in_tile: usize, rows: usize, parts: usize| {
-            let bytes = 4 * x_len(in_tile, rows) + 16 * dy_len(in_tile, rows);
-            bytes <= WORKGROUP_BYTES && in_tile * quads * parts <= 256
+            let memory = (bytes * x_len(in_tile, rows)).next_multiple_of(16) + 16 * dy_len(in_tile, rows);
+            memory <= WORKGROUP_BYTES && in_tile * quads * parts <= 256
         };
         // Instructions of an image, roughly: 8 for an element brought to workgroup memory, 44 for a pixel of a window.
         let cost = |in_tile: usize, rows: usize| {

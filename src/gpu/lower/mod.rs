@@ -9,7 +9,7 @@ mod linear;
 mod norm;
 mod variants;
 
-pub use variants::{PLAIN, VARIANTS, VariantChoice, Variants, sizes, variant_of};
+pub use variants::{HALF, Need, PLAIN, SUBGROUP, VARIANTS, VariantChoice, Variants, sizes, variant_of};
 
 use crate::tape::{Arena, Dtype, EngineError, Operand, Place, Program, Storage, Work};
 

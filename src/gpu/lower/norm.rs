@@ -2,6 +2,7 @@
 
 use super::fuse::Epilogue;
 use super::launch::Launch;
+use super::variants::Variants;
 use super::{Lowered, folded};
 use crate::tape::{Call, Op};
 
@@ -9,7 +10,8 @@ use crate::tape::{Call, Op};
 const CHANNEL_CHUNK: usize = 8192;
 
 /// Sums over the values of a channel, in parts where a channel is large.
-pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue) {
+pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue, variants: &Variants) {
+    let kernel = variants.kernel(call.op.name(), call);
     let [batch, channels, h, w] = call.inputs[0].shape.tail();
     let count = batch * h * w;
     let splits = count.div_ceil(CHANNEL_CHUNK);
@@ -21,7 +23,7 @@ pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue)
         _ => (0.0, 1.0),
     };
     let launch = |stage: u32| {
-        let launch = Launch::new(call.op.name()).constant("STAGE", stage).param("channels", channels);
+        let launch = Launch::new(kernel).constant("STAGE", stage).param("channels", channels);
         let launch = launch.param("pixels", h * w).param("count", count).param("chunk", CHANNEL_CHUNK);
         let launch = launch.param("splits", splits);
         match call.op {

@@ -2,18 +2,31 @@
 
 use crate::tape::{Call, Op, Rows};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Operations that more than one kernel computes: the operation, the variant's name, its kernel. The plain kernel has the
 /// operation's name and takes any size; a variant takes what it can and leaves the rest to the plain one.
 pub const VARIANTS: &[(&str, &str, &str)] = &[
+    ("batch_norm_stats", SUBGROUP, "batch_norm_stats_subgroup"),
+    ("batch_norm_grad_params", SUBGROUP, "batch_norm_grad_params_subgroup"),
     ("conv2d", "tiled", "conv2d_tiled"),
+    ("conv2d", HALF, "conv2d_half"),
     ("conv2d_grad_input", "tiled", "conv2d_grad_input_tiled"),
+    ("conv2d_grad_input", HALF, "conv2d_grad_input_half"),
     ("conv2d_grad_weight", "tiled", "conv2d_grad_weight_tiled"),
+    ("conv2d_grad_weight", HALF, "conv2d_grad_weight_half"),
     ("linear", "tiled", "linear_tiled"),
 ];
 
 /// Name of the variant that every operation has.
 pub const PLAIN: &str = "plain";
+
+/// Name of the variants that keep pixels in workgroup memory as 16-bit floats. They are less exact than the others, so no
+/// device starts with them and `proteus tune` tries them only when asked to.
+pub const HALF: &str = "half";
+
+/// Name of the variants that reduce by subgroup operations.
+pub const SUBGROUP: &str = "subgroup";
 
 /// What devices start with: a variant for an operation, on real GPUs and on software drivers. The column for GPUs is
 /// reasoned from what a kernel moves through which memory, see docs/performance.md, that for software drivers is measured on
@@ -62,6 +75,15 @@ impl VariantChoice {
         choices
     }
 
+    /// What it needs of the device beyond WebGPU's baseline.
+    pub fn need(&self) -> Option<Need> {
+        match self.variant.as_str() {
+            HALF => Some(Need::HalfFloats),
+            SUBGROUP => Some(Need::SubgroupOperations),
+            _ => None,
+        }
+    }
+
     /// Reads `operation=variant`.
     ///
     /// # Errors
@@ -85,6 +107,40 @@ impl VariantChoice {
     pub fn is_known(&self) -> bool {
         let mut own = VARIANTS.iter().filter(|(operation, ..)| *operation == self.operation).peekable();
         own.peek().is_some() && (self.variant == PLAIN || own.any(|(_, variant, _)| *variant == self.variant))
+    }
+}
+
+impl fmt::Display for VariantChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.operation, self.variant)
+    }
+}
+
+/// What a variant needs of a device that WebGPU does not promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// 16-bit floats in shaders.
+    HalfFloats,
+    /// Operations over the invocations that run in step.
+    SubgroupOperations,
+}
+
+impl Need {
+    /// The feature that a device is asked for.
+    pub fn feature(self) -> wgpu::Features {
+        match self {
+            Need::HalfFloats => wgpu::Features::SHADER_F16,
+            Need::SubgroupOperations => wgpu::Features::SUBGROUP,
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Need::HalfFloats => "16-bit floats in shaders",
+            Need::SubgroupOperations => "subgroup operations",
+        })
     }
 }
 
@@ -184,6 +240,8 @@ mod tests {
     #[test]
     fn the_table_names_what_exists() {
         for &(operation, gpu, software) in TABLE {
+            let needs = |variant| VariantChoice::new(operation, variant).need();
+            assert!(needs(gpu).is_none() && needs(software).is_none(), "{operation}: every device starts with it");
             assert!([gpu, software].iter().all(|v| VariantChoice::new(operation, v).is_known()), "{operation}");
         }
     }

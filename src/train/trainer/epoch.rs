@@ -3,7 +3,7 @@
 use super::{Trainer, unknown};
 use crate::nn::Mode;
 use crate::tape::EngineError;
-use crate::train::course::Snapshot;
+use crate::train::course::{CHANGED, Course, Drawn, Snapshot};
 use crate::train::error::TrainError;
 use crate::train::reassign::{self, Restart};
 use crate::train::schedule;
@@ -28,6 +28,14 @@ pub struct Epoch {
     pub seconds: f64,
 }
 
+/// The state of a run at the beginning of an epoch.
+enum Beginning {
+    /// The host's share; the device has kept its own.
+    Kept(Course),
+    /// All of it.
+    Read(Snapshot),
+}
+
 impl Trainer<'_> {
     /// Trains to the end of the epoch under way. `report` hears the number of steps done and the last loss every few
     /// steps; if it breaks, `None` is returned, and the next call goes on from there.
@@ -35,7 +43,10 @@ impl Trainer<'_> {
         &mut self,
         report: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
     ) -> Result<Option<Epoch>, TrainError> {
-        let before = self.snapshot()?;
+        self.course.active = schedule::active(&self.config, self.course.epoch);
+        // Before anything is kept, which loading plans gives up.
+        self.prepare(self.course.active)?;
+        let before = self.beginning()?;
         match self.train_steps(self.steps(), report) {
             Err(TrainError::Diverged { loss, step, epoch, lr, .. }) => {
                 // Later steps have spread it over all parameters: up to the last good one everything is done again.
@@ -46,9 +57,24 @@ impl Trainer<'_> {
         }
     }
 
+    /// Where an epoch begins, to come back to if it diverges: on the device where that keeps copies, so that nobody waits.
+    fn beginning(&mut self) -> Result<Beginning, TrainError> {
+        if !self.engine.keep(&CHANGED)? {
+            return Ok(Beginning::Read(self.snapshot()?));
+        }
+        self.peak = self.peak.max(self.engine.memory());
+        Ok(Beginning::Kept(self.course.clone()))
+    }
+
     /// Goes on from `before` to the step (from 1) that diverged, and looks where its first value is that is not finite.
-    fn repeat(&mut self, before: Snapshot, step: usize) -> Result<String, TrainError> {
-        before.restore(&mut self.course, self.engine)?;
+    fn repeat(&mut self, before: Beginning, step: usize) -> Result<String, TrainError> {
+        match before {
+            Beginning::Kept(course) => {
+                self.engine.put_back()?;
+                self.course = course;
+            }
+            Beginning::Read(snapshot) => snapshot.restore(&mut self.course, self.engine)?,
+        }
         self.train_steps(step - 1, &mut |_, _| ControlFlow::Continue(()))?;
         Ok(self.first_not_finite(step - 1, Mode::Train)?)
     }
@@ -60,10 +86,12 @@ impl Trainer<'_> {
         report: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
     ) -> Result<Option<Epoch>, TrainError> {
         let mut last_look = Instant::now();
-        self.course.active = schedule::active(&self.config, self.course.epoch);
         let plans = self.prepare(self.course.active)?;
         let groups = self.model.groups(plans.active).len();
-        let (order, after) = self.course.shuffled(self.set.len());
+        let Drawn { order, after, .. } = match self.ahead.take().filter(|d| d.from == self.course.order) {
+            Some(drawn) => drawn,
+            None => Drawn::new(&self.course.order, self.set.len()),
+        };
         self.write_order(&order, self.course.part.step)?;
         let lr = schedule::learning_rate(&self.config, self.course.epoch);
         self.write_schedule(lr, groups)?;
@@ -81,6 +109,10 @@ impl Trainer<'_> {
             };
             let start = Instant::now();
             self.engine.run(plan, count)?;
+            // While the device is at it: the next epoch finds its order drawn.
+            if self.ahead.is_none() && self.course.epoch + 1 < self.config.epochs {
+                self.ahead = Some(Drawn::new(&after, self.set.len()));
+            }
             self.read_losses(&mut losses, done + count, lr)?;
             // As many steps between two looks as take a tenth of a second, whatever else ended this burst early.
             if start.elapsed() >= LOOK {

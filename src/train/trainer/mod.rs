@@ -8,7 +8,7 @@ pub use look::Clusters;
 
 use super::checkpoint::Checkpoint;
 use super::config::Config;
-use super::course::{CHANGED, Course, Snapshot, Stream, random};
+use super::course::{CHANGED, Course, Drawn, Snapshot, Stream, random};
 use super::diagnosis::first_not_finite;
 use super::error::TrainError;
 use super::programs::{Ledger, evaluation_step, training_step};
@@ -45,6 +45,8 @@ pub struct Trainer<'a> {
     /// Steps between two looks at the losses, as long as the plans stay.
     burst: usize,
     course: Course,
+    /// The order of the next epoch, drawn while the device is busy with this one.
+    ahead: Option<Drawn>,
     layout: String,
     peak: usize,
 }
@@ -84,6 +86,7 @@ impl<'a> Trainer<'a> {
             branches,
             plans: None,
             burst: 1,
+            ahead: None,
             layout,
             peak,
         })

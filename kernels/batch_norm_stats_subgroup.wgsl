@@ -1,0 +1,55 @@
+// mean[c] = 1/n sum of x, variance[c] = 1/n sum of (x - mean)^2, over the n = B H W values of a channel; with RUNNING
+// also r = (1 - momentum) r + momentum s for the running mean and variance, the variance scaled by n / (n - 1) first
+//
+// x [B,C,H,W]; mean, variance, running_mean, running_variance [C]. Two passes over the values: the mean first, then the squared deviations from it.
+// Large channels are split: STAGE 1 gives the mean and the sum of squared deviations of every part, [C, splits] each,
+// and STAGE 2 merges them (Chan, Golub and LeVeque 1979), reading the parts through `x` and `deviations`.
+// Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).
+// The variant of batch_norm_stats that sums over a workgroup by its subgroups, see shared/subgroup_sum.wgsl.
+// Deterministic: strided partial sums, then subgroups in the order of the device, then their sums in ascending order.
+
+//#import channel_stats
+//#import subgroup_sum
+
+struct Params {
+    channels: u32,
+    pixels: u32,
+    // Values of a channel, and of one part.
+    count: u32,
+    chunk: u32,
+    splits: u32,
+    momentum: f32,
+    // n / (n - 1).
+    correction: f32,
+}
+
+const WG_SIZE: u32 = 256u;
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> x: array<f32>;
+@group(0) @binding(2)
+var<storage, read> deviations: array<f32>;
+@group(0) @binding(3)
+var<storage, read_write> mean: array<f32>;
+@group(0) @binding(4)
+var<storage, read_write> variance: array<f32>;
+@group(0) @binding(5)
+var<storage, read_write> running_mean: array<f32>;
+@group(0) @binding(6)
+var<storage, read_write> running_variance: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) own: u32,
+    @builtin(num_subgroups) count: u32,
+) {
+    subgroup = own;
+    subgroups = count;
+    speaker = lane == subgroupMin(lane);
+    channel_stats(group.y * groups.x + group.x, lane);
+}

@@ -1,0 +1,36 @@
+// dw[o,i,ky,kx] = sum over b, p of dy[b,o,p] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside the image; 3x3 only
+//
+// x [B,IN_CHANNELS,IN_HEIGHT,IN_WIDTH], dy [B,OUT_CHANNELS,HEIGHT,WIDTH], dw [splits, OUT_CHANNELS, IN_CHANNELS, 3, 3];
+// with more than one split `sum_rows` adds them up.
+// conv2d_grad_weight_tiled with x in workgroup memory as f16, in bands of more rows; dy, products and sums are f32. A pixel
+// beyond 65504 overflows. An invocation computes what it does there, see shared/weight_tile.wgsl.
+// Workgroup: IN_TILE input channels x QUADS quads of output channels x PARTS, which take every PARTS-th row of a band. Grid:
+// x = ceil(IN_CHANNELS / IN_TILE), y = ceil(OUT_CHANNELS / (4 QUADS)), z = splits.
+// Deterministic: every sum runs over its pixels in ascending order; parts, then splits are added in ascending order.
+
+enable f16;
+
+//#import weight_tile
+
+alias Element = f16;
+
+struct Params {
+    // Bands of the batch, and of one split.
+    bands: u32,
+    chunk: u32,
+}
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> x: array<f32>;
+@group(0) @binding(2)
+var<storage, read> dy: array<f32>;
+@group(0) @binding(3)
+var<storage, read_write> dw: array<f32>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let begin = group.z * params.chunk;
+    weight_tile(group, lane, begin, min(begin + params.chunk, params.bands));
+}

@@ -1,0 +1,50 @@
+// y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside the image; 3x3 only
+//
+// x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH].
+// conv2d_tiled with the pixels in workgroup memory as f16, half the bytes that its invocations load there; weights, products
+// and sums are f32. A pixel beyond 65504 overflows. An invocation computes 4 pixels
+// for 8 or 4 channels, see shared/conv_tile.wgsl.
+// Workgroup: LANES, 32 blocks of 4 pixels x groups of channels. Grid: x, y = tiles of 32 blocks (linear, folded); z =
+// groups of channels.
+// Deterministic: one invocation sums each output, in ascending order of (i, ky, kx).
+
+enable f16;
+
+//#import conv_tile
+
+alias Element = f16;
+
+struct Params {
+    // Blocks of 4 pixels of the batch.
+    blocks: u32,
+}
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> source: array<f32>;
+@group(0) @binding(2)
+var<storage, read> w: array<f32>;
+@group(0) @binding(3)
+var<storage, read_write> y: array<f32>;
+
+fn packed(v: vec4<f32>) -> vec4<f16> {
+    return vec4<f16>(v);
+}
+
+fn weight(s: u32, c: u32, tap: u32) -> f32 {
+    return w[(c * SOURCES + s) * 9u + tap];
+}
+
+fn store(i: u32, sum: f32) {
+    y[i] = sum;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    convolve_tile(group.y * groups.x + group.x, group.z, lane, params.blocks);
+}
