@@ -18,7 +18,7 @@ done
 [[ -f /usr/lib/ISOLINUX/isolinux.bin ]] || { echo "isolinux is missing, see the packages at the head of $0" >&2; exit 1; }
 
 work=$(mktemp -d)
-trap 'kill "${emulator:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill ${emulator:-} ${reader:-} 2>/dev/null || true; rm -rf "$work"' EXIT
 mkdir -p "$work"/{root/{bin,tests,proc,dev,tmp},disc/isolinux}
 
 # The programs: with debug assertions, so that every load and store of a register checks its bounds.
@@ -93,6 +93,11 @@ touch "$work/serial"
 TERM=xterm bochs -q -f "$work/bochsrc" -rc "$work/commands" >"$work/screen" 2>&1 </dev/null &
 emulator=$!
 tail -f --pid "$emulator" "$work/serial" &
+# What it shows goes to a terminal of its own, which somebody has to read.
+sleep 2
+terminal=$(sed -n 's/.*connected to screen "\(.*\)".*/\1/p' "$work/screen")
+[[ -z $terminal ]] || cat "$terminal" >/dev/null &
+reader=$!
 for ((second = 0; second < ${MINUTES:-60} * 60; second++)); do
     kill -0 "$emulator" 2>/dev/null || break
     grep -aq '^ALL ' "$work/serial" && break

@@ -19,6 +19,7 @@ device=${DEVICE:-gpu}
 python=${PYTHON:-python3}
 steps=${STEPS:-100}
 presets=(mnist usps svhn fashion-mnist affnist-test frgc)
+half=(--variant conv2d=half --variant conv2d_grad_input=half --variant conv2d_grad_weight=half)
 
 [[ -x $proteus ]] || { echo "$proteus is missing: cargo build --release" >&2; exit 1; }
 [[ ! -e $out || -z $(ls -A "$out") ]] || { echo "$out is not empty: name another folder" >&2; exit 1; }
@@ -61,11 +62,19 @@ for preset in "${presets[@]}"; do
     keep "step-$preset.json" "$proteus" bench step --preset "$preset" --device "$device" --steps "$steps" --json || true
 done
 keep step-gmm.json "$proteus" bench step --set model=gmm --device "$device" --steps "$steps" --json || true
+keep step-half.json "$proteus" bench step --device "$device" --steps "$steps" "${half[@]}" --json || true
 keep step-unfused.json "$proteus" bench step --device "$device" --steps "$steps" --without fusion --json || true
 keep sweep.txt "$proteus" bench step --device "$device" --steps "$steps" --sweep k=10,20,50,100 || true
 
 say "Where the time of a step goes"
 keep profile.txt "$proteus" profile --device "$device" --layers --trace "$out/step.trace.json" || true
+
+say "What 16-bit pixels do to a run: embedded digits, two seeds each"
+for seed in 0 1; do
+    keep "single-$seed.txt" "$proteus" train --device "$device" --seed "$seed" --out "$out/single-$seed" --quiet || true
+    keep "half-$seed.txt" "$proteus" train --device "$device" --seed "$seed" --out "$out/half-$seed" --quiet "${half[@]}" || true
+done
+keep half-compared.txt "$proteus" compare "$out"/single-* "$out"/half-* || true
 
 say "Single kernels"
 keep kernels.txt "$proteus" bench kernels --device "$device" --plot "$out/roofline.svg" || true
