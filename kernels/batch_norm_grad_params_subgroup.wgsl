@@ -8,11 +8,10 @@
 // Deterministic: strided partial sums, then subgroups in the order of the device, then their sums in ascending order.
 
 //#import channel_sums
+//#import channel_values
 //#import subgroup_sum
 
 struct Params {
-    channels: u32,
-    pixels: u32,
     // Values of a channel, and of one part.
     count: u32,
     chunk: u32,

@@ -8,11 +8,10 @@
 // Deterministic: strided partial sums and a tree of fixed shape.
 
 //#import channel_stats
+//#import channel_values
 //#import workgroup_sum
 
 struct Params {
-    channels: u32,
-    pixels: u32,
     // Values of a channel, and of one part.
     count: u32,
     chunk: u32,

@@ -235,22 +235,22 @@ fn faults_are_found() {
     check(&text, dispatch).expect("unchanged it is right");
 
     for (from, to) in [
-        ("value = (x[i]", "value = (x[i"),                                      // syntax
-        ("value = (x[i] - mean[c])", "value = (i - mean[c])"),                  // types
-        ("var<storage, read> mean", "var<storage, read_write> mean"),           // access
-        ("@binding(7)", "@binding(8)"),                                         // numbering
-        ("channels: u32,\n    pixels: u32", "pixels: u32,\n    channels: u32"), // order of the parameters
-        ("eps: f32", "eps: u32"),                                               // type of a parameter
-        ("beta: array<f32>", "beta: array<u32>"),                               // type of a tensor
-        ("@workgroup_size(256)", "@workgroup_size(512)"),                       // invocations
+        ("x[at.x]", "x[at.x"),                                                             // syntax
+        ("centred = values", "centred = c"),                                               // types
+        ("var<storage, read> mean", "var<storage, read_write> mean"),                      // access
+        ("@binding(7)", "@binding(8)"),                                                    // numbering
+        ("n: u32,\n    eps: f32", "eps: f32,\n    n: u32"),                                // order of the parameters
+        ("eps: f32", "eps: u32"),                                                          // type of a parameter
+        ("beta: array<f32>", "beta: array<u32>"),                                          // type of a tensor
+        ("@workgroup_size(256)", "@workgroup_size(512)"),                                  // invocations
         ("@group(0) @binding(0)", "override FORGOTTEN: u32 = 0u;\n@group(0) @binding(0)"), // a constant nobody sets
     ] {
         assert!(text.contains(from), "{from} is in the kernel");
         check(&text.replacen(from, to, 1), dispatch).expect_err(to);
     }
     let with_memory = format!("{text}\nvar<workgroup> sh_big: array<f32, 4097>;").replacen(
-        "if i >= params.n",
-        "sh_big[lane] = 0.0;\n    if i >= params.n",
+        "if first >= params.n",
+        "sh_big[lane] = 0.0;\n    if first >= params.n",
         1,
     );
     check(&with_memory, dispatch).expect_err("too much workgroup memory");

@@ -2,6 +2,7 @@
 // computed
 //
 // Depends on the importing file for its parameters and bindings and for
+//   channel_values.wgsl
 //   workgroup_sum(lane: u32, value: f32) -> f32   over WG_SIZE invocations
 
 // 0: whole channels, 1: parts, 2: merge of the parts.
@@ -17,15 +18,20 @@ fn run(channel: u32, m: f32, v: f32) {
     }
 }
 
-fn value(channel: u32, i: u32) -> f32 {
-    let b = i / params.pixels;
-    return x[(b * params.channels + channel) * params.pixels + (i - b * params.pixels)];
+fn values(channel: u32, i: vec4<u32>, end: u32) -> vec4<f32> {
+    let at = elements(channel, i, end);
+    return before(i, end, vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]));
+}
+
+fn squares(v: vec4<f32>, m: f32, i: vec4<u32>, end: u32) -> vec4<f32> {
+    let d = before(i, end, v - m);
+    return d * d;
 }
 
 // Part or channel `item`. In uniform control flow.
 fn channel_stats(item: u32, lane: u32) {
     if STAGE == 2u {
-        if item >= params.channels {
+        if item >= CHANNELS {
             return;
         }
         var sum = 0.0;
@@ -40,35 +46,41 @@ fn channel_stats(item: u32, lane: u32) {
             let d = x[item * params.splits + s] - m;
             sum += deviations[item * params.splits + s] + f32(size) * d * d;
         }
-        let squares = workgroup_sum(lane, sum);
+        let deviation = workgroup_sum(lane, sum);
         if lane == 0u {
-            let v = squares / f32(params.count);
+            let v = deviation / f32(params.count);
             mean[item] = m;
             variance[item] = v;
             run(item, m, v);
         }
     } else {
-        if item >= params.channels * params.splits {
+        if item >= CHANNELS * params.splits {
             return;
         }
         let channel = item / params.splits;
         let begin = (item - channel * params.splits) * params.chunk;
         let end = min(begin + params.chunk, params.count);
-        var sum = 0.0;
-        for (var i = begin + lane; i < end; i += WG_SIZE) {
-            sum += value(channel, i);
+        // The first eight stay in registers for the second pass: a part has no more.
+        let i0 = positions(begin + lane);
+        let i1 = positions(begin + lane + STRIDE / 2u);
+        let v0 = values(channel, i0, end);
+        let v1 = values(channel, i1, end);
+        var sums = v0 + v1;
+        for (var i = begin + lane + STRIDE; i < end; i += STRIDE) {
+            sums += values(channel, positions(i), end) + values(channel, positions(i + STRIDE / 2u), end);
         }
-        let m = workgroup_sum(lane, sum) / f32(end - begin);
-        sum = 0.0;
-        for (var i = begin + lane; i < end; i += WG_SIZE) {
-            let d = value(channel, i) - m;
-            sum += d * d;
+        let m = workgroup_sum(lane, total(sums)) / f32(end - begin);
+        sums = squares(v0, m, i0, end) + squares(v1, m, i1, end);
+        for (var i = begin + lane + STRIDE; i < end; i += STRIDE) {
+            let j0 = positions(i);
+            let j1 = positions(i + STRIDE / 2u);
+            sums += squares(values(channel, j0, end), m, j0, end) + squares(values(channel, j1, end), m, j1, end);
         }
-        let squares = workgroup_sum(lane, sum);
+        let deviation = workgroup_sum(lane, total(sums));
         if lane == 0u {
-            let v = squares / f32(params.count);
+            let v = deviation / f32(params.count);
             mean[item] = m;
-            variance[item] = select(v, squares, STAGE == 1u);
+            variance[item] = select(v, deviation, STAGE == 1u);
             run(channel, m, v);
         }
     }

@@ -2,6 +2,7 @@
 // which says what is computed
 //
 // Depends on the importing file for its parameters and bindings and for
+//   channel_values.wgsl
 //   workgroup_sum(lane: u32, value: f32) -> f32   over WG_SIZE invocations
 
 // 0: whole channels, 1: parts, 2: sum of the parts.
@@ -9,7 +10,7 @@ override STAGE: u32 = 0u;
 
 // Part or channel `item`. In uniform control flow.
 fn channel_sums(item: u32, lane: u32) {
-    let items = select(params.channels * params.splits, params.channels, STAGE == 2u);
+    let items = select(CHANNELS * params.splits, CHANNELS, STAGE == 2u);
     if item >= items {
         return;
     }
@@ -25,12 +26,22 @@ fn channel_sums(item: u32, lane: u32) {
         let begin = (item - channel * params.splits) * params.chunk;
         let end = min(begin + params.chunk, params.count);
         let m = mean[channel];
-        for (var i = begin + lane; i < end; i += WG_SIZE) {
-            let b = i / params.pixels;
-            let at = (b * params.channels + channel) * params.pixels + (i - b * params.pixels);
-            scaled += dy[at] * (x[at] - m);
-            plain += dy[at];
+        var scaled4 = vec4<f32>();
+        var plain4 = vec4<f32>();
+        for (var i = begin + lane; i < end; i += STRIDE) {
+            let i0 = positions(i);
+            let i1 = positions(i + STRIDE / 2u);
+            let e0 = elements(channel, i0, end);
+            let e1 = elements(channel, i1, end);
+            let g0 = before(i0, end, vec4<f32>(dy[e0.x], dy[e0.y], dy[e0.z], dy[e0.w]));
+            let g1 = before(i1, end, vec4<f32>(dy[e1.x], dy[e1.y], dy[e1.z], dy[e1.w]));
+            let v0 = vec4<f32>(x[e0.x], x[e0.y], x[e0.z], x[e0.w]);
+            let v1 = vec4<f32>(x[e1.x], x[e1.y], x[e1.z], x[e1.w]);
+            scaled4 += g0 * (v0 - m) + g1 * (v1 - m);
+            plain4 += g0 + g1;
         }
+        scaled = total(scaled4);
+        plain = total(plain4);
         scaled /= sqrt(variance[channel] + params.eps);
     }
     let sum_scaled = workgroup_sum(lane, scaled);

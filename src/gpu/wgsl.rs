@@ -99,6 +99,7 @@ shared![
     "bilinear",
     "channel_stats",
     "channel_sums",
+    "channel_values",
     "conv_tile",
     "homography",
     "normal_rows",

@@ -48,7 +48,8 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
         Op::BatchNorm { eps, .. } | Op::BatchNormGradInput { eps, .. } => {
             let [b, c, h, w] = outs[0].shape.tail();
             let n = b * c * h * w;
-            let mut launch = launch.param("n", n).param("channels", c).param("pixels", h * w).param("eps", eps);
+            let shape = [("CHANNELS", c), ("PIXELS", h * w)];
+            let mut launch = launch.constants(&shape).param("n", n).param("eps", eps);
             launch = match call.op {
                 Op::BatchNormGradInput { batch_stats, .. } => {
                     let launch = launch.param("inv_count", 1.0 / (b * h * w) as f32);
@@ -60,7 +61,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
                     launch.read_all(ins).read_optional(after.residual.as_ref())
                 }
             };
-            launch.write_all(outs).invocations(lowered, n, 256);
+            launch.write_all(outs).invocations(lowered, n, 1024);
         }
         Op::Shortcut { stride } => shortcut(lowered, launch, stride, (&ins[0], &outs[0]), call),
         Op::ShortcutGrad { stride } => shortcut(lowered, launch, stride, (&outs[0], &ins[0]), call),

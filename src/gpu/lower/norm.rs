@@ -6,15 +6,18 @@ use super::variants::Variants;
 use super::{Lowered, folded};
 use crate::tape::{Call, Op};
 
-/// Values of one channel that one workgroup takes; more are split.
-const CHANNEL_CHUNK: usize = 8192;
+/// Values of a channel that one workgroup sums; with more the channel is split.
+const WHOLE: usize = 8192;
+/// Values of a part: eight a lane, so that many workgroups have all of theirs under way. A split costs a launch more.
+const PART: usize = 2048;
 
 /// Sums over the values of a channel, in parts where a channel is large.
 pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue, variants: &Variants) {
     let kernel = variants.kernel(call.op.name(), call);
     let [batch, channels, h, w] = call.inputs[0].shape.tail();
     let count = batch * h * w;
-    let splits = count.div_ceil(CHANNEL_CHUNK);
+    let chunk = if count <= WHOLE { WHOLE } else { PART };
+    let splits = count.div_ceil(chunk);
     let stats = matches!(call.op, Op::BatchNormStats);
     // Running statistics are updated where the statistics are whole.
     let running = after.running.as_ref();
@@ -23,9 +26,9 @@ pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue,
         _ => (0.0, 1.0),
     };
     let launch = |stage: u32| {
-        let launch = Launch::new(kernel).constant("STAGE", stage).param("channels", channels);
-        let launch = launch.param("pixels", h * w).param("count", count).param("chunk", CHANNEL_CHUNK);
-        let launch = launch.param("splits", splits);
+        let launch = Launch::new(kernel).constant("STAGE", stage);
+        let launch = launch.constants(&[("CHANNELS", channels), ("PIXELS", h * w)]);
+        let launch = launch.param("count", count).param("chunk", chunk).param("splits", splits);
         match call.op {
             Op::BatchNormGradParams { eps } => launch.param("eps", eps),
             _ => {
