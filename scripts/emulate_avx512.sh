@@ -93,10 +93,13 @@ touch "$work/serial"
 TERM=xterm bochs -q -f "$work/bochsrc" -rc "$work/commands" >"$work/screen" 2>&1 </dev/null &
 emulator=$!
 tail -f --pid "$emulator" "$work/serial" &
-# What it shows goes to a terminal of its own, which somebody has to read.
-sleep 2
-terminal=$(sed -n 's/.*connected to screen "\(.*\)".*/\1/p' "$work/screen")
-[[ -z $terminal ]] || cat "$terminal" >/dev/null &
+# What it shows goes to a terminal of its own: it waits until somebody reads it.
+for ((second = 0; second < 60; second++)); do
+    terminal=$(sed -n 's/.*connected to screen "\(.*\)".*/\1/p' "$work/screen")
+    [[ -z $terminal ]] || break
+    sleep 1
+done
+cat "$terminal" >/dev/null &
 reader=$!
 for ((second = 0; second < ${MINUTES:-60} * 60; second++)); do
     kill -0 "$emulator" 2>/dev/null || break
