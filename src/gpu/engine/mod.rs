@@ -1,62 +1,30 @@
 //! The engine: plans made at load, replayed by encoding their dispatches.
 
+mod plan;
+
+pub(super) use plan::Step;
+
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::GpuError;
 use super::adapter::{self, AdapterSummary, Selection};
-use super::buffers::{Arenas, Pool, STORAGE, bytes_of, download, upload};
+use super::buffers::{Arenas, Pool, download, upload};
 use super::device::Gpu;
-use super::lower::{Binding, Lowered, VariantChoice, Variants, lower};
+use super::lower::{Lowered, VariantChoice, Variants, lower};
 use super::options::Options;
 use super::pipeline::{Key, Pipelines};
 use super::profile;
 use super::tuned::Tuned;
-use crate::tape::memory::{ACTIVATIONS, Lifetime, assign};
-use crate::tape::{ALIGNMENT, Arena, Engine, EngineError, Launch, Operand, Place, PlanId, Program, Store, Work};
+use crate::tape::{ALIGNMENT, Arena, Engine, EngineError, Launch, PlanId, Program, Store};
+use plan::{Output, OutputPlace, Plan};
 
-/// Bytes of a kernel's parameters, WebGPU's default alignment of uniforms.
-const PARAM_SLOT: usize = 256;
 /// A submission ends after this many dispatches or floating-point operations: meant to be few
 /// enough for a driver's watchdog and many enough that submitting costs little. Not measured on a GPU yet.
 const DISPATCHES_PER_SUBMISSION: usize = 256;
 const FLOPS_PER_SUBMISSION: u64 = 200_000_000_000;
 /// Submissions under way at most; a run waits for the oldest.
 const IN_FLIGHT: usize = 8;
-
-/// A dispatch ready to encode.
-pub(super) struct Step {
-    pub work: Arc<Work>,
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    groups: [u32; 3],
-}
-
-impl Step {
-    pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[]);
-        let [x, y, z] = self.groups;
-        pass.dispatch_workgroups(x, y, z);
-    }
-}
-
-/// Where an output is read.
-struct Output {
-    place: OutputPlace,
-    bytes: usize,
-}
-
-enum OutputPlace {
-    Arena(Arena, usize),
-    Pool(usize),
-}
-
-struct Plan {
-    steps: Vec<Step>,
-    outputs: Vec<Output>,
-}
 
 /// An engine that replays plans on a GPU through wgpu.
 pub struct GpuEngine {
@@ -140,108 +108,6 @@ impl GpuEngine {
     fn drop_plans(&mut self) {
         self.plans.clear();
         self.pool.free(&self.gpu);
-    }
-
-    /// Buffers for the transient storages of several plans: slots are shared, the outputs have buffers of their own, so
-    /// that they survive the runs of other plans. Gives the number of the buffer of each storage.
-    fn place(&mut self, plans: &[Lowered]) -> Result<Vec<Vec<Option<usize>>>, EngineError> {
-        let mut placed: Vec<Vec<Option<usize>>> = Vec::new();
-        let mut slots: Vec<Vec<(usize, usize)>> = Vec::new();
-        let mut sizes: Vec<usize> = Vec::new();
-        for plan in plans {
-            let mut buffers = vec![None; plan.storages.len()];
-            for output in &plan.outputs {
-                let storage = &plan.storages[output.storage];
-                if storage.place == Place::Transient && buffers[output.storage].is_none() {
-                    let bytes = bytes_of(storage.len, storage.dtype);
-                    buffers[output.storage] = Some(self.pool.add(&self.gpu, "an output", bytes, STORAGE)?);
-                }
-            }
-            let lives: Vec<(usize, Lifetime)> =
-                lifetimes(plan).into_iter().filter(|(storage, _)| buffers[*storage].is_none()).collect();
-            let only: Vec<Lifetime> = lives.iter().map(|(_, life)| *life).collect();
-            let assigned = assign(&only, self.options.reuse);
-            for (i, &len) in assigned.len.iter().enumerate() {
-                match sizes.get_mut(i) {
-                    Some(size) => *size = (*size).max(len),
-                    None => sizes.push(len),
-                }
-            }
-            slots.push(lives.iter().zip(&assigned.slot).map(|((storage, _), &slot)| (*storage, slot)).collect());
-            placed.push(buffers);
-        }
-        let mut numbers = Vec::with_capacity(sizes.len());
-        for len in sizes {
-            numbers.push(self.pool.add(&self.gpu, ACTIVATIONS, len * 4, STORAGE)?);
-        }
-        for (buffers, slots) in placed.iter_mut().zip(slots) {
-            for (storage, slot) in slots {
-                buffers[storage] = Some(numbers[slot]);
-            }
-        }
-        Ok(placed)
-    }
-
-    fn build(&mut self, plan: &Lowered, buffers: &[Option<usize>]) -> Result<Plan, EngineError> {
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let params = self.pool.add(&self.gpu, "kernel parameters", plan.dispatches.len() * PARAM_SLOT, usage)?;
-        let placeholder = self.pool.add(&self.gpu, "a placeholder", PARAM_SLOT, STORAGE)?;
-        let mut uniforms = vec![0u32; plan.dispatches.len() * PARAM_SLOT / 4];
-        let mut steps = Vec::with_capacity(plan.dispatches.len());
-        for (i, dispatch) in plan.dispatches.iter().enumerate() {
-            for (word, param) in uniforms[i * PARAM_SLOT / 4..].iter_mut().zip(&dispatch.params) {
-                *word = param.bits;
-            }
-            let uniform = wgpu::BufferBinding {
-                buffer: self.pool.get(params),
-                offset: (i * PARAM_SLOT) as u64,
-                size: std::num::NonZeroU64::new(PARAM_SLOT as u64),
-            };
-            let mut entries =
-                vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
-            for (position, binding) in dispatch.bindings.iter().enumerate() {
-                let resource = self.resource(plan, buffers, binding, placeholder, dispatch.kernel)?;
-                entries.push(wgpu::BindGroupEntry { binding: position as u32 + 1, resource });
-            }
-            let (pipeline, layout) = self.pipelines.get(&Key::new(dispatch));
-            let descriptor = wgpu::BindGroupDescriptor { label: Some(dispatch.kernel), layout, entries: &entries };
-            let scope = self.gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-            let bind_group = self.gpu.device.create_bind_group(&descriptor);
-            if let Some(error) = pollster::block_on(scope.pop()) {
-                return Err(EngineError::Kernel { kernel: dispatch.kernel.to_string(), message: error.to_string() });
-            }
-            let (work, pipeline, groups) = (Arc::new(dispatch.work.clone()), pipeline.clone(), dispatch.groups);
-            steps.push(Step { work, pipeline, bind_group, groups });
-        }
-        upload(&self.gpu, self.pool.get(params), 0, bytemuck::cast_slice(&uniforms))?;
-        let outputs = plan.outputs.iter().map(|operand| output(plan, buffers, operand)).collect();
-        Ok(Plan { steps, outputs })
-    }
-
-    fn resource<'a>(
-        &'a self,
-        plan: &Lowered,
-        buffers: &[Option<usize>],
-        binding: &Binding,
-        placeholder: usize,
-        kernel: &str,
-    ) -> Result<wgpu::BindingResource<'a>, EngineError> {
-        let Some(index) = binding.storage else {
-            return Ok(self.pool.get(placeholder).as_entire_binding());
-        };
-        let storage = &plan.storages[index];
-        let bytes = bytes_of(storage.len, storage.dtype);
-        let (buffer, offset) = match (storage.place, buffers[index]) {
-            (Place::Persistent { arena, offset }, _) => {
-                let offset = offset * storage.dtype.size();
-                (self.arenas.get(arena, offset + bytes)?, offset)
-            }
-            (Place::Transient, Some(number)) => (self.pool.get(number), 0),
-            (Place::Transient, None) => unreachable!("every storage that a dispatch binds has been placed"),
-        };
-        self.gpu.check_binding(&format!("an operand of {kernel}"), bytes)?;
-        let size = std::num::NonZeroU64::new(bytes as u64);
-        Ok(wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: offset as u64, size }))
     }
 
     /// Encodes and submits dispatches, waiting for the oldest submission when too many are under way.
@@ -392,31 +258,6 @@ fn features(adapter: &AdapterSummary, choices: &[VariantChoice]) -> Result<wgpu:
         features |= need.feature();
     }
     Ok(features)
-}
-
-/// From which dispatch to which each transient storage lives.
-fn lifetimes(plan: &Lowered) -> Vec<(usize, Lifetime)> {
-    let mut lives: Vec<Option<Lifetime>> = vec![None; plan.storages.len()];
-    for (at, dispatch) in plan.dispatches.iter().enumerate() {
-        for storage in dispatch.bindings.iter().filter_map(|b| b.storage) {
-            if plan.storages[storage].place == Place::Transient {
-                let fresh = Lifetime { len: plan.storages[storage].len, first: at, last: at };
-                lives[storage].get_or_insert(fresh).last = at;
-            }
-        }
-    }
-    lives.into_iter().enumerate().filter_map(|(storage, life)| Some((storage, life?))).collect()
-}
-
-fn output(plan: &Lowered, buffers: &[Option<usize>], operand: &Operand) -> Output {
-    let storage = &plan.storages[operand.storage];
-    let bytes = storage.len * storage.dtype.size();
-    let place = match (storage.place, buffers[operand.storage]) {
-        (Place::Persistent { arena, offset }, _) => OutputPlace::Arena(arena, offset * storage.dtype.size()),
-        (Place::Transient, Some(number)) => OutputPlace::Pool(number),
-        (Place::Transient, None) => unreachable!("outputs are placed first"),
-    };
-    Output { place, bytes }
 }
 
 #[cfg(test)]
