@@ -56,6 +56,7 @@ echo "ALL \$result"
 \$b sleep 1
 # The emulator ends where this is written to its port.
 for c in S h u t d o w n; do \$b printf \$c | \$b dd of=/dev/port bs=1 seek=35072 2>/dev/null; done
+\$b sleep 3600
 END
 chmod +x "$work/root/init"
 (cd "$work/root" && find . | cpio -o -H newc --quiet) >"$work/disc/initrd"
