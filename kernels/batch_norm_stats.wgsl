@@ -1,7 +1,7 @@
 // mean[c] = 1/n sum of x, variance[c] = 1/n sum of (x - mean)^2, over the n = B H W values of a channel; with RUNNING
 // also r = (1 - momentum) r + momentum s for the running mean and variance, the variance scaled by n / (n - 1) first
 //
-// x [B,C,H,W]; mean, variance, running_mean, running_variance [C]. Two passes over the values: the mean first, then the squared deviations from it.
+// x [B,C,H,W]; mean, variance, running_mean, running_variance [C]. The mean first, then the squared deviations from it.
 // Large channels are split: STAGE 1 gives the mean and the sum of squared deviations of every part, [C, splits] each,
 // and STAGE 2 merges them (Chan, Golub and LeVeque 1979), reading the parts through `x` and `deviations`.
 // Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).

@@ -5,8 +5,8 @@
 // dy [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [SOURCES,CHANNELS,3,3]; residual, mask, dx [B,CHANNELS,HEIGHT,WIDTH].
 // conv2d_grad_input_tiled with dy in workgroup memory as f16, half the bytes that its invocations load there; weights, products
 // and sums are f32. Gradients of a mean over a batch are too small for f16, so they are kept SCALE times as large, a power
-// of two; one beyond 65504 / SCALE overflows. An invocation computes 4 pixels
-// for 8 or 4 channels, see shared/conv_tile.wgsl.
+// of two; one beyond 65504 / SCALE overflows. An invocation computes 4 pixels for 8 or 4 channels, see
+// shared/conv_tile.wgsl.
 // Workgroup: LANES, 32 blocks of 4 pixels x groups of channels. Grid: x, y = tiles of 32 blocks (linear, folded); z =
 // groups of channels.
 // Deterministic: one invocation sums each output, in ascending order of (o, -ky, -kx). A gather, no atomics.

@@ -2,8 +2,8 @@
 //
 // x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH].
 // conv2d_tiled with the pixels in workgroup memory as f16, half the bytes that its invocations load there; weights, products
-// and sums are f32. A pixel beyond 65504 overflows. An invocation computes 4 pixels
-// for 8 or 4 channels, see shared/conv_tile.wgsl.
+// and sums are f32. A pixel beyond 65504 overflows. An invocation computes 4 pixels for 8 or 4 channels, see
+// shared/conv_tile.wgsl.
 // Workgroup: LANES, 32 blocks of 4 pixels x groups of channels. Grid: x, y = tiles of 32 blocks (linear, folded); z =
 // groups of channels.
 // Deterministic: one invocation sums each output, in ascending order of (i, ky, kx).

@@ -58,9 +58,7 @@ impl AdapterSummary {
             name: info.name,
         }
     }
-}
 
-impl AdapterSummary {
     /// Whether it has what a variant needs.
     pub fn has(&self, need: Need) -> bool {
         match need {

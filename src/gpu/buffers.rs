@@ -69,13 +69,13 @@ impl Arenas {
                 }
             }
         }
-        self.copy(gpu, |arena, copy| (arena, copy))?;
+        self.copy(gpu, false)?;
         Ok(true)
     }
 
     /// Puts back what was kept.
     pub fn put_back(&self, gpu: &Gpu) -> Result<(), EngineError> {
-        self.copy(gpu, |arena, copy| (copy, arena))
+        self.copy(gpu, true)
     }
 
     /// Gives up what was kept.
@@ -85,16 +85,12 @@ impl Arenas {
         }
     }
 
-    /// Copies between arenas and what is kept of them, from the first of what `way` makes of both to the second.
-    fn copy(
-        &self,
-        gpu: &Gpu,
-        way: for<'a> fn(&'a wgpu::Buffer, &'a wgpu::Buffer) -> (&'a wgpu::Buffer, &'a wgpu::Buffer),
-    ) -> Result<(), EngineError> {
+    /// Copies arenas to what is kept of them, or back.
+    fn copy(&self, gpu: &Gpu, back: bool) -> Result<(), EngineError> {
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("keep") });
         for (arena, copy) in &self.kept {
             if let Some(buffer) = &self.buffers[arena.index()] {
-                let (from, to) = way(buffer, copy);
+                let (from, to) = if back { (copy, buffer) } else { (buffer, copy) };
                 encoder.copy_buffer_to_buffer(from, 0, to, 0, copy.size());
             }
         }
