@@ -8,7 +8,7 @@
 #![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
 
 pub use super::simd::COLUMNS;
-use super::simd::{Columns, Isa, for_each_isa, portable};
+use super::simd::{Columns, Isa, for_each_isa};
 
 /// Calls a tile's function compiled for its number of rows, at most those of its kind of [`Columns`].
 macro_rules! with_rows {
@@ -62,8 +62,8 @@ pub struct Sum<'a> {
     pub b_step: usize,
 }
 
-/// Most rows of a tile whose rows may be anywhere: each needs a pointer, and with eight those no longer fit the registers.
-const APART: usize = 7;
+/// Most rows of a tile whose rows may be anywhere: each needs a pointer, and with more of them loops move registers about.
+const APART: usize = 6;
 
 /// Computes the rows with bases `bases` of the 16 columns that start at b[b_offset] into out[rows[p] + 0..width], adding
 /// to what is there if `accumulate`. Any number of rows: they are split evenly into tiles.
@@ -93,8 +93,7 @@ pub fn multiply(
         out.len()
     );
 
-    let most = if isa == Isa::Avx512 { APART } else { portable::Columns::ROWS };
-    let tiles = bases.len().div_ceil(most);
+    let tiles = bases.len().div_ceil(APART);
     let mut start = 0;
     for t in 0..tiles {
         let end = (t + 1) * bases.len() / tiles;
@@ -129,9 +128,7 @@ for_each_isa! {
                 4 => rows_apart::<C, 4>(tile),
                 5 => rows_apart::<C, 5>(tile),
                 6 => rows_apart::<C, 6>(tile),
-                // Known when this is compiled: nothing below is, where tiles are small.
-                _ if C::ROWS <= 6 => unreachable!("a tile of {} rows", tile.base.len()),
-                _ => rows_apart::<C, APART>(tile),
+                rows => unreachable!("a tile of {rows} rows"),
             }
         }
     }
