@@ -20,6 +20,8 @@ python=${PYTHON:-python3}
 steps=${STEPS:-100}
 presets=(mnist usps svhn fashion-mnist affnist-test frgc)
 half=(--variant conv2d=half --variant conv2d_grad_input=half --variant conv2d_grad_weight=half)
+# shellcheck disable=SC2034  # used by its name
+matrix=("${half[@]//=half/=matrix}")
 
 [[ -x $proteus ]] || { echo "$proteus is missing: cargo build --release" >&2; exit 1; }
 [[ ! -e $out || -z $(ls -A "$out") ]] || { echo "$out is not empty: name another folder" >&2; exit 1; }
@@ -43,6 +45,9 @@ keep() {
 
 say "Devices"
 keep devices.txt "$proteus" devices
+# The less exact kernels that some device of this machine can run.
+less_exact=(half)
+if grep -q 'matrix unit of' "$out/devices.txt"; then less_exact+=(matrix); fi
 
 say "Start: opening the device, compiling every kernel of two plans, two steps; the driver's cache of shaders is off"
 time __GL_SHADER_DISK_CACHE=0 keep start.json "$proteus" bench step --device "$device" --steps 1 --json || exit 1
@@ -62,19 +67,29 @@ for preset in "${presets[@]}"; do
     keep "step-$preset.json" "$proteus" bench step --preset "$preset" --device "$device" --steps "$steps" --json || true
 done
 keep step-gmm.json "$proteus" bench step --set model=gmm --device "$device" --steps "$steps" --json || true
-keep step-half.json "$proteus" bench step --device "$device" --steps "$steps" "${half[@]}" --json || true
+for variant in "${less_exact[@]}"; do
+    declare -n flags=$variant
+    keep "step-$variant.json" "$proteus" bench step --device "$device" --steps "$steps" "${flags[@]}" --json || true
+    keep "kernels-$variant.txt" "$proteus" bench kernels --device "$device" --filter '^conv2d' "${flags[@]}" || true
+done
 keep step-unfused.json "$proteus" bench step --device "$device" --steps "$steps" --without fusion --json || true
 keep sweep.txt "$proteus" bench step --device "$device" --steps "$steps" --sweep k=10,20,50,100 || true
 
 say "Where the time of a step goes"
 keep profile.txt "$proteus" profile --device "$device" --layers --trace "$out/step.trace.json" || true
 
-say "What 16-bit pixels do to a run: embedded digits, two seeds each"
+say "What 16-bit floats do to a run: embedded digits, two seeds each"
 for seed in 0 1; do
     keep "single-$seed.txt" "$proteus" train --device "$device" --seed "$seed" --out "$out/single-$seed" --quiet || true
-    keep "half-$seed.txt" "$proteus" train --device "$device" --seed "$seed" --out "$out/half-$seed" --quiet "${half[@]}" || true
+    for variant in "${less_exact[@]}"; do
+        declare -n flags=$variant
+        keep "$variant-$seed.txt" \
+            "$proteus" train --device "$device" --seed "$seed" --out "$out/$variant-$seed" --quiet "${flags[@]}" || true
+    done
 done
-keep half-compared.txt "$proteus" compare "$out"/single-* "$out"/half-* || true
+for variant in "${less_exact[@]}"; do
+    keep "$variant-compared.txt" "$proteus" compare "$out"/single-? "$out/$variant"-? || true
+done
 
 say "Single kernels"
 keep kernels.txt "$proteus" bench kernels --device "$device" --plot "$out/roofline.svg" || true

@@ -167,7 +167,7 @@ fn tuned_kernels_are_measured_and_used() {
     );
 
     // Whatever was measured, all is plain now.
-    let table = ["tiled", "half"].iter().fold(table, |t, v| t.replace(&format!("\"{v}\""), "\"plain\""));
+    let table = ["tiled", "half", "matrix"].iter().fold(table, |t, v| t.replace(&format!("\"{v}\""), "\"plain\""));
     std::fs::write(file.path(), table).expect("written");
     let told = stdout(&run(&["profile", "--steps", "1", "--variant", "linear=tiled"]));
     assert!(told.contains(", tuned"), "{told}");

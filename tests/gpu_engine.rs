@@ -6,7 +6,7 @@ mod adapter;
 
 use adapter::open_or_skip as open;
 use proteus::cpu::CpuEngine;
-use proteus::gpu::{GpuEngine, HALF, Options, VariantChoice, adapters};
+use proteus::gpu::{GpuEngine, HALF, MATRIX, Options, VariantChoice, adapters};
 use proteus::tape::{
     AdamSpec, Arena, ConvSpec, Engine, EngineError, KernelTime, Padding, PersistentId, Program, Rows, Store, Tape,
 };
@@ -348,35 +348,42 @@ fn waiting_ends() {
     assert!(matches!(error, EngineError::Timeout { .. }), "{error}");
 }
 
-/// 16-bit pixels reach to 65504: what is beyond does not come back as if nothing had happened.
 #[test]
 fn half_precision_is_less_exact_and_overflows() {
     let _alone = alone();
-    let able = shared().is_some_and(|engine| engine.adapter().f16);
-    if !able {
-        return;
+    for variant in [HALF, MATRIX] {
+        let need = VariantChoice::new("conv2d", variant).need().expect("16-bit floats at least");
+        let able = shared().is_some_and(|engine| engine.adapter().has(need));
+        if able
+            && let Some(engine) = open(Options { variants: VariantChoice::everywhere(variant), ..Options::default() })
+        {
+            is_half_precision(variant, engine);
+        }
     }
-    let Some(mut engine) = open(Options { variants: VariantChoice::everywhere(HALF), ..Options::default() }) else {
-        return;
-    };
+}
+
+/// 16-bit pixels reach to 65504: what is beyond does not come back as if nothing had happened.
+fn is_half_precision(variant: &str, mut engine: GpuEngine) {
     let (mut tape, mut store) = (Tape::new(), Store::new());
-    let x = store.add("x", [1, 1, 1, 3], Arena::State);
-    let w = store.parameter("w", [1, 1, 3, 3]);
+    // As many channels as the largest matrix unit wants.
+    let x = store.add("x", [1, 8, 1, 3], Arena::State);
+    let w = store.parameter("w", [8, 8, 3, 3]);
     let (image, window) = (tape.persistent(&store, x), tape.persistent(&store, w));
     let y = tape.conv2d(image, window, ConvSpec { stride: 1, pad: 1 });
     tape.output(y);
     engine.allocate(&store).expect("allocated");
     let plan = engine.load(&[Program::new(&tape)]).expect("loaded")[0];
-    let mut centre = [0.0f32; 9];
+    let (mut centre, mut pixels) = ([0.0f32; 8 * 8 * 9], [0.0f32; 8 * 3]);
     centre[4] = 1.0;
+    pixels[..3].copy_from_slice(&[1.0 + 1e-4, 65504.0, 1e5]);
     engine.write_f32(&store[w], &centre).expect("written");
-    engine.write_f32(&store[x], &[1.0 + 1e-4, 65504.0, 1e5]).expect("written");
+    engine.write_f32(&store[x], &pixels).expect("written");
     engine.run(plan, 1).expect("runs");
     let y: Vec<f32> = bytemuck::pod_collect_to_vec(&engine.read_output(plan, 0).expect("read"));
     // An infinite pixel makes its neighbours undefined; where conversions saturate it is the largest number.
     let overflown = |v: f32| !v.is_finite() || v == 65504.0;
-    assert_eq!(y[0], 1.0, "eleven bits");
-    assert!(overflown(y[1]) && overflown(y[2]), "{y:?}");
+    assert_eq!(y[0], 1.0, "{variant}: eleven bits");
+    assert!(overflown(y[1]) && overflown(y[2]), "{variant}: {y:?}");
 }
 
 #[test]
@@ -457,7 +464,7 @@ fn kernels_can_be_replaced_and_dumped() {
     tape.output(y);
     let program = Program::new(&tape);
 
-    let relu = proteus::gpu::wgsl::source("relu", &[]).expect("a kernel");
+    let relu = proteus::gpu::wgsl::source("relu", &[], &[]).expect("a kernel");
     std::fs::write(&mine, relu.replace("select(x[i], 0.0, x[i] < 0.0)", "7.0 * x[i]")).expect("written");
     {
         let Some(mut engine) = open(options.clone()) else { return };

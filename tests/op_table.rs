@@ -1,6 +1,7 @@
 //! Every operation, on every engine, against a reference in f64: values, repeatability, stray writes.
 //!
-//! `PROTEUS_CASES=word` runs the cases whose names contain the word, `PROTEUS_VERBOSE=1` prints every comparison.
+//! `PROTEUS_CASES=word` runs the cases whose names contain the word, `PROTEUS_ENGINES=word` the engines likewise, and
+//! `PROTEUS_VERBOSE=1` prints every comparison.
 
 mod common;
 
@@ -61,7 +62,9 @@ fn gpu_engines_agree_with_the_reference_and_the_cpu_engine() {
 /// Variants of one engine against the reference, against each other to the bit where their arithmetic is the same,
 /// and against another engine.
 fn variants(candidates: &[Candidate], twin: Option<&Candidate>) {
-    let mut engines: Vec<_> = candidates.iter().filter_map(|c| Some((c, make_or_skip(c)?))).collect();
+    let word = std::env::var("PROTEUS_ENGINES").unwrap_or_default();
+    let wanted = candidates.iter().filter(|c| c.name.contains(&word));
+    let mut engines: Vec<_> = wanted.filter_map(|c| Some((c, make_or_skip(c)?))).collect();
     let Some((_, first)) = engines.first() else { return };
     let name = first.device();
     let mut twin = twin.and_then(make_or_skip);

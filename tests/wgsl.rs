@@ -10,7 +10,9 @@ use common::table::cases;
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use proteus::data::ImageSet;
-use proteus::gpu::{Access, Dispatch, HALF, Lowered, SUBGROUP, Variants, lower, variant_of, wgsl};
+use proteus::gpu::{
+    Access, Dispatch, HALF, Lowered, MATRIX, MatrixUnit, SUBGROUP, TILED, Variants, lower, variant_of, wgsl,
+};
 use proteus::tape::{Arena, Dtype, Program, Store, Tape};
 use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
 
@@ -47,9 +49,10 @@ fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
 /// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
     let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
-    let all = ["tiled", HALF, SUBGROUP].map(|variant| (true, Variants::all(variant)));
+    let all = [TILED, HALF, SUBGROUP, MATRIX].map(|variant| (true, Variants::all(variant)));
+    let small = Variants::all(MATRIX).with_unit(MatrixUnit { side: 8, subgroup: 64 });
     let plain = [false, true].map(|fuse| (fuse, Variants::default()));
-    let ways: Vec<_> = plain.into_iter().chain(all).collect();
+    let ways: Vec<_> = plain.into_iter().chain(all).chain([(true, small)]).collect();
     let programs = cases.chain(preset_steps());
     let lowered = |p: Program| {
         ways.iter().map(|(fuse, variants)| lower(&p, *fuse, variants).expect("lowers")).collect::<Vec<_>>()
@@ -62,6 +65,7 @@ fn capabilities(kernel: &str) -> Capabilities {
     match variant_of(kernel).1 {
         HALF => Capabilities::SHADER_FLOAT16,
         SUBGROUP => Capabilities::SUBGROUP,
+        MATRIX => Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP,
         _ => Capabilities::empty(),
     }
 }
@@ -114,7 +118,8 @@ fn agree(module: &naga::Module, lowered: &Lowered, dispatch: &Dispatch) -> Resul
             other => return Err(format!("variable {name} is bound as {other:?}")),
         }
     }
-    if workgroup_bytes > 16_384 {
+    let room = if variant_of(dispatch.kernel).1 == MATRIX { 32_768 } else { 16_384 };
+    if workgroup_bytes > room {
         return Err(format!("{workgroup_bytes} bytes of workgroup memory"));
     }
     let [entry] = &module.entry_points[..] else { return Err("more than one entry point".into()) };
@@ -174,7 +179,7 @@ fn every_variant_is_valid_and_agrees_with_lowering() {
     let mut variants: BTreeMap<String, Result<naga::Module, String>> = BTreeMap::new();
     for lowered in everything() {
         for dispatch in &lowered.dispatches {
-            let text = wgsl::source(dispatch.kernel, &[]).expect("a kernel");
+            let text = wgsl::source(dispatch.kernel, &dispatch.constants, &[]).expect("a kernel");
             let name = format!("{} {:?}", dispatch.kernel, dispatch.constants);
             let with = capabilities(dispatch.kernel);
             let module = variants.entry(name.clone()).or_insert_with(|| specialise(&text, &dispatch.constants, with));
@@ -191,7 +196,7 @@ fn every_variant_is_valid_and_agrees_with_lowering() {
 #[test]
 fn every_file_declares_all_bindings_and_has_a_header() {
     for (name, text) in wgsl::KERNELS {
-        let text = wgsl::expand(name, text).expect("imports exist");
+        let text = wgsl::expand(name, text, &[("UNIT", 16.0)]).expect("imports exist");
         assert!(text.starts_with("// "), "{name} opens with its formula");
         let header: String = text.lines().take_while(|line| line.starts_with("//")).collect();
         for word in ["Deterministic", "invocation", "["] {
@@ -227,7 +232,7 @@ fn faults_are_found() {
     let training = preset_steps().into_iter().last().expect("a step");
     let lowered = lower(&training, true, &Variants::default()).expect("lowers");
     let dispatch = lowered.dispatches.iter().find(|d| d.kernel == "batch_norm").expect("is used");
-    let text = wgsl::source("batch_norm", &[]).expect("a kernel");
+    let text = wgsl::source("batch_norm", &[], &[]).expect("a kernel");
     let check = |text: &str, dispatch: &Dispatch| {
         specialise(text, &dispatch.constants, Capabilities::empty())
             .and_then(|module| agree(&module, &lowered, dispatch))

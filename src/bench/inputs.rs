@@ -19,7 +19,7 @@ pub fn input(call: &Call, i: usize, dtype: Dtype, rng: &mut ChaCha8Rng) -> Vec<u
             let values: Vec<f32> = if is_grid(call, i) {
                 grid(&shape.0, rng)
             } else {
-                let (low, high) = range(&call.op, i);
+                let (low, high) = range(call, i);
                 (0..n).map(|_| rng.random_range(low..high)).collect()
             };
             bytemuck::cast_slice(&values).to_vec()
@@ -55,9 +55,12 @@ fn bound(call: &Call, i: usize) -> usize {
     }
 }
 
-/// Numbers of an operand: between -1 and 1, but for what must be positive.
-fn range(op: &Op, i: usize) -> (f32, f32) {
-    match op {
+/// Numbers of an operand: between -1 and 1, but for what must be positive, and for gradients where kernels with 16-bit floats
+/// count on those of a mean.
+fn range(call: &Call, i: usize) -> (f32, f32) {
+    match &call.op {
+        Op::Conv2dGradInput(_) if i == 0 => mean_gradient(call, i),
+        Op::Conv2dGradWeight(_) if i == 1 => mean_gradient(call, i),
         Op::BatchNorm { .. } | Op::BatchNormGradInput { .. } | Op::BatchNormGradParams { .. } if i == 2 || i == 3 => {
             (0.5, 1.5)
         }
@@ -74,6 +77,13 @@ fn range(op: &Op, i: usize) -> (f32, f32) {
         Op::ProjectiveGridGrad if i == 0 => (-0.1, 0.1),
         _ => (-1.0, 1.0),
     }
+}
+
+/// The gradient of a mean over a batch, no more than one over the positions of the map.
+fn mean_gradient(call: &Call, i: usize) -> (f32, f32) {
+    let [batch, _, height, width] = call.inputs[i].shape.tail();
+    let largest = 1.0 / (batch * height * width) as f32;
+    (-largest, largest)
 }
 
 /// Whether input `i` says where to sample.

@@ -3,7 +3,9 @@
 use super::kernels::{KernelReport, TOLERANCE, measure_call, reference};
 use super::peaks::Peaks;
 use super::single::Single;
-use crate::gpu::{AdapterSummary, GpuEngine, HALF, PLAIN, VARIANTS, VariantChoice, Variants, lower, sizes};
+use crate::gpu::{
+    AdapterSummary, GpuEngine, HALF, PLAIN, VARIANTS, VariantChoice, Variants, is_inexact, lower, sizes, variant_of,
+};
 use crate::tape::{Call, EngineError, Program};
 use std::cmp::Ordering;
 
@@ -20,12 +22,13 @@ pub struct Tuning {
 }
 
 /// Every variant that there is and that the device can run, the plain one first. The less exact ones are among them only if
-/// `half`, and then whether or not it can.
+/// `half`, and then [`HALF`] whether or not it can.
 pub fn variants(adapter: &AdapterSummary, half: bool) -> Vec<&'static str> {
     let mut names = vec![PLAIN];
     for &(operation, name, _) in VARIANTS {
         let able = VariantChoice::new(operation, name).need().is_none_or(|need| adapter.has(need));
-        if !names.contains(&name) && if name == HALF { half } else { able } {
+        let wanted = half || !is_inexact(name);
+        if !names.contains(&name) && wanted && (able || name == HALF) {
             names.push(name);
         }
     }
@@ -64,15 +67,14 @@ pub fn tune(
     Ok(Tuning { choice, reports })
 }
 
-/// Whether a variant computes the call, and not the plain kernel in its place.
+/// Whether a variant computes the call, and not another in its place.
 ///
 /// # Errors
 /// As of lowering.
 pub fn computed_by(variant: &str, program: &Program, call: &Call) -> Result<bool, EngineError> {
     let single = Single::with_copies(program, call, 1);
     let lowered = lower(single.program(), true, &Variants::all(variant))?;
-    let plain = lowered.dispatches.iter().any(|d| d.kernel == call.op.name());
-    Ok(plain == (variant == PLAIN))
+    Ok(lowered.dispatches.iter().any(|d| variant_of(d.kernel) == (call.op.name(), variant)))
 }
 
 /// Whether a report is of a wrong result.

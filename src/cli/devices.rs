@@ -19,15 +19,16 @@ pub fn run(_args: Args) -> Result<(), Failure> {
     let yes = |b: bool| if b { "yes" } else { "no" };
     for a in &found {
         writeln!(out, "{a}")?;
+        let matrix_unit = a.matrix_unit;
         writeln!(
             out,
-            "    timestamps {}, subgroups of {} to {} (operations {}), f16 {}, matrix units {}",
+            "    timestamps {}, subgroups of {} to {} (operations {}), f16 {}, matrix unit {}",
             yes(a.timestamps),
             a.subgroup.0,
             a.subgroup.1,
             yes(a.subgroup_operations),
             yes(a.f16),
-            if a.matrix_units.is_empty() { "none".into() } else { a.matrix_units.join(" ") },
+            matrix_unit.map_or("none".into(), |u| format!("of {0}x{0}", u.side)),
         )?;
         let l = &a.limits;
         writeln!(

@@ -85,7 +85,8 @@ pub struct Args {
     #[arg(long, value_name = "I")]
     only: Option<usize>,
     /// Use this kernel for an operation that has several on the GPU, wherever it can: plain, tiled, subgroup
-    /// (reductions) or half (convolutions with 16-bit floats, less exact); may be repeated
+    /// (reductions), half (convolutions with 16-bit pixels, less exact) or matrix (by matrix units, 16-bit factors, less exact
+    /// still); may be repeated
     #[arg(long, value_name = "OPERATION=VARIANT", value_parser = crate::gpu::VariantChoice::parse)]
     pub variant: Vec<crate::gpu::VariantChoice>,
     /// Write event files for TensorBoard into the folder tensorboard of the run

@@ -19,15 +19,15 @@ use std::io::Write;
 Every operation that several kernels can compute is run by each of them at the sizes of the preset, checked \
 against plain Rust and timed. The table is a readable file in the user's cache folder \
 ($XDG_CACHE_HOME/proteus/tuned), one for a device. Other sizes, and other drivers, use what devices of this \
-kind start with. Kernels that keep pixels as 16-bit floats are less exact and are tried with --half only. Other kernels may give other last bits: a run that was begun before goes on, but perhaps not to the \
-bit.")]
+kind start with. Kernels with 16-bit floats (half and matrix) are less exact and are tried with --half only. Other kernels may give \
+other last bits: a run that was begun before goes on, but perhaps not to the bit.")]
 pub struct Args {
     #[command(flatten)]
     choice: Choice,
     /// Only operations whose name fits
     #[arg(long, value_name = "REGEX")]
     filter: Option<Regex>,
-    /// Try the kernels with 16-bit floats as well, and let later runs use them where they are the fastest
+    /// Try the kernels with 16-bit floats as well (half, and matrix where there is such a unit), and let later runs use them where they are the fastest
     #[arg(long)]
     half: bool,
     /// Remove the table of the device

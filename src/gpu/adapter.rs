@@ -1,6 +1,6 @@
 //! Which GPU to use.
 
-use super::lower::Need;
+use super::lower::{MATRIX_BYTES, MatrixUnit, Need};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -28,8 +28,8 @@ pub struct AdapterSummary {
     pub f16: bool,
     /// Whether shaders can use subgroup operations.
     pub subgroup_operations: bool,
-    /// Shapes of the matrix units that shaders can use, as "MxNxK".
-    pub matrix_units: Vec<String>,
+    /// What multiplies matrices of 16-bit floats and adds in f32, the largest that kernels can use.
+    pub matrix_unit: Option<MatrixUnit>,
     /// Its limits.
     pub limits: wgpu::Limits,
 }
@@ -37,12 +37,6 @@ pub struct AdapterSummary {
 impl AdapterSummary {
     fn new(index: usize, adapter: &wgpu::Adapter) -> Self {
         let (info, features) = (adapter.get_info(), adapter.features());
-        let mut matrix_units: Vec<String> = Vec::new();
-        if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
-            let shapes = adapter.cooperative_matrix_properties();
-            matrix_units = shapes.iter().map(|p| format!("{}x{}x{}", p.m_size, p.n_size, p.k_size)).collect();
-            matrix_units.dedup();
-        }
         AdapterSummary {
             index,
             software: is_software(&info),
@@ -53,7 +47,7 @@ impl AdapterSummary {
             subgroup: (info.subgroup_min_size, info.subgroup_max_size),
             f16: features.contains(wgpu::Features::SHADER_F16),
             subgroup_operations: features.contains(wgpu::Features::SUBGROUP),
-            matrix_units,
+            matrix_unit: matrix_unit(adapter),
             limits: adapter.limits(),
             name: info.name,
         }
@@ -64,6 +58,7 @@ impl AdapterSummary {
         match need {
             Need::HalfFloats => self.f16,
             Need::SubgroupOperations => self.subgroup_operations,
+            Need::MatrixUnit => self.matrix_unit.is_some(),
         }
     }
 }
@@ -199,6 +194,26 @@ fn rank(device_type: wgpu::DeviceType) -> usize {
     }
 }
 
+/// The largest unit that kernels can use, if the adapter has all that they need beside it.
+fn matrix_unit(adapter: &wgpu::Adapter) -> Option<MatrixUnit> {
+    let subgroup = adapter.get_info().subgroup_max_size as usize;
+    // A workgroup is four subgroups, and 256 invocations are what every device allows.
+    let able = adapter.features().contains(Need::MatrixUnit.feature())
+        && adapter.limits().max_compute_workgroup_storage_size as usize >= MATRIX_BYTES
+        && (1..=64).contains(&subgroup);
+    let shapes = if able { adapter.cooperative_matrix_properties() } else { Vec::new() };
+    Some(MatrixUnit { side: side(&shapes)?, subgroup })
+}
+
+/// Side of the largest square matrices among these shapes that are multiplied in f16 and added in f32.
+fn side(shapes: &[wgpu::CooperativeMatrixProperties]) -> Option<usize> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let fits = |p: &wgpu::CooperativeMatrixProperties, side: u32| {
+        [p.m_size, p.n_size, p.k_size] == [side; 3] && p.ab_type == F16 && p.cr_type == F32
+    };
+    [16, 8].into_iter().find(|&side| shapes.iter().any(|p| fits(p, side))).map(|side| side as usize)
+}
+
 fn is_software(info: &wgpu::AdapterInfo) -> bool {
     let name = info.name.to_lowercase();
     // WARP reports itself as another kind of device in some versions.
@@ -258,9 +273,28 @@ pub(super) mod tests {
             subgroup: (8, 8),
             f16: false,
             subgroup_operations: false,
-            matrix_units: Vec::new(),
+            matrix_unit: None,
             limits: wgpu::Limits::default(),
         }
+    }
+
+    #[test]
+    fn the_largest_matrix_unit_that_kernels_can_use() {
+        use wgpu::CooperativeScalarType::{F16, F32, I32};
+        let shape = |[m_size, n_size, k_size]: [u32; 3], ab_type, cr_type| wgpu::CooperativeMatrixProperties {
+            m_size,
+            n_size,
+            k_size,
+            ab_type,
+            cr_type,
+            saturating_accumulation: false,
+        };
+        let (small, large) = (shape([8; 3], F16, F32), shape([16; 3], F16, F32));
+        let others =
+            [shape([16, 8, 16], F16, F32), shape([16; 3], F16, F16), shape([16; 3], I32, I32), shape([8; 3], F32, F32)];
+        assert_eq!(side(&others), None);
+        assert_eq!(side(&[&others[..], &[small]].concat()), Some(8));
+        assert_eq!(side(&[small, large]), Some(16));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// What chooses among imports; the interface of a kernel does not depend on it.
+const IMPORTED: &[(&str, f64)] = &[("UNIT", 16.0)];
+
 /// Checks that a file is a valid kernel with the interface of the built-in one of this name: entry point `main`, the same
 /// bindings and parameters, and the constants that lowering sets.
 ///
@@ -19,14 +22,14 @@ pub fn check_kernel(name: &str, path: &Path) -> Result<(), String> {
         return Err(format!("there is no kernel '{name}'; did you mean '{}'?", nearest.unwrap_or_default()));
     }
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read the kernel {file}: {e}"))?;
-    let text = expand(name, &text).map_err(|e| format!("{file}: {e}"))?;
+    let text = expand(name, &text, IMPORTED).map_err(|e| format!("{file}: {e}"))?;
     let theirs = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string_with_path(&text, &file))?;
     Validator::new(ValidationFlags::all(), Capabilities::all())
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&theirs)
         .map_err(|e| e.emit_to_string_with_path(&text, &file))?;
-    let ours = source(name, &[]).map_err(|e| e.to_string())?;
+    let ours = source(name, IMPORTED, &[]).map_err(|e| e.to_string())?;
     let ours = naga::front::wgsl::parse_str(&ours).map_err(|e| e.to_string())?;
     agree(&theirs, &ours).map_err(|problem| format!("{file}: {problem}; see kernels/{name}.wgsl for what is expected"))
 }

@@ -48,10 +48,18 @@ impl Gpu {
         let limits = if options.baseline_limits { wgpu::Limits::defaults() } else { adapter.limits() };
         let wanted = if options.baseline_limits { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
         let features = (adapter.features() & wanted) | needed;
+        let experimental_features = if needed.intersects(wgpu::Features::all_experimental_mask()) {
+            // SAFETY: only the kernels of the variant `matrix` need one. They load and store whole matrices within workgroup
+            // arrays whose lengths lowering computes from the same extents, and are tested under the driver's checks.
+            unsafe { wgpu::ExperimentalFeatures::enabled() }
+        } else {
+            wgpu::ExperimentalFeatures::disabled()
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("proteus"),
             required_features: features,
             required_limits: limits.clone(),
+            experimental_features,
             // All buffers are made at load; sub-allocation in large blocks would only round memory up.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()

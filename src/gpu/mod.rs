@@ -20,8 +20,8 @@ pub use adapter::{AdapterError, AdapterSummary, Selection, adapters, find};
 pub use check::check_kernel;
 pub use engine::GpuEngine;
 pub use lower::{
-    Access, Binding, Dispatch, HALF, Lowered, Need, PLAIN, Param, SUBGROUP, VARIANTS, VariantChoice, Variants, lower,
-    sizes, variant_of,
+    Access, Binding, Dispatch, HALF, Lowered, MATRIX, MatrixUnit, Need, PLAIN, Param, SUBGROUP, TILED, VARIANTS,
+    VariantChoice, Variants, is_inexact, lower, sizes, variant_of,
 };
 pub use options::Options;
 pub use tuned::{Tuned, TunedError};

@@ -37,6 +37,7 @@ pub(super) struct Pipelines {
     checked: bool,
     replaced: Vec<(String, PathBuf)>,
     dump: Option<PathBuf>,
+    /// By kernel alone: what constants choose among imports is the same for all of a device.
     modules: HashMap<&'static str, wgpu::ShaderModule>,
     layouts: HashMap<Vec<Access>, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
     pipelines: HashMap<Key, wgpu::ComputePipeline>,
@@ -93,7 +94,7 @@ impl Pipelines {
         if self.modules.contains_key(key.kernel) && self.dump.is_none() {
             return Ok(());
         }
-        let text = wgsl::source(key.kernel, &self.replaced).map_err(|e| failed(e.to_string()))?;
+        let text = wgsl::source(key.kernel, &key.constants(), &self.replaced).map_err(|e| failed(e.to_string()))?;
         if let Some(folder) = &self.dump {
             wgsl::dump(folder, key.kernel, &key.constants(), &text)
                 .map_err(|e| failed(format!("writing to {}: {e}", folder.display())))?;

@@ -39,11 +39,14 @@ kernels![
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_input_half",
+    "conv2d_grad_input_matrix",
     "conv2d_grad_input_tiled",
     "conv2d_grad_weight",
     "conv2d_grad_weight_half",
+    "conv2d_grad_weight_matrix",
     "conv2d_grad_weight_tiled",
     "conv2d_half",
+    "conv2d_matrix",
     "conv2d_tiled",
     "copy",
     "count",
@@ -102,6 +105,10 @@ shared![
     "channel_values",
     "conv_tile",
     "homography",
+    "matrix_map",
+    "matrix_tile",
+    "matrix_unit_16",
+    "matrix_unit_8",
     "normal_rows",
     "rows",
     "subgroup_sum",
@@ -109,7 +116,7 @@ shared![
     "workgroup_sum",
 ];
 
-/// The directive that stands for a shared file, on a line of its own.
+/// The directive that stands for a shared file, on a line of its own. `{NAME}` in the file's name is the value of a constant.
 const IMPORT: &str = "//#import ";
 
 /// A kernel's text cannot be put together.
@@ -136,8 +143,9 @@ pub enum WgslError {
     },
 }
 
-/// Full text of a kernel with its imports. A file in `replaced` under its name takes the place of the built-in text.
-pub fn source(kernel: &str, replaced: &[(String, PathBuf)]) -> Result<String, WgslError> {
+/// Full text of a kernel with its imports, as these constants choose them. A file in `replaced` under its name takes the
+/// place of the built-in text.
+pub fn source(kernel: &str, constants: &[(&str, f64)], replaced: &[(String, PathBuf)]) -> Result<String, WgslError> {
     let built_in = KERNELS.iter().find(|(name, _)| *name == kernel).map(|(_, text)| Cow::Borrowed(*text));
     let text = match replaced.iter().find(|(name, _)| name == kernel) {
         Some((_, path)) => std::fs::read_to_string(path)
@@ -145,19 +153,22 @@ pub fn source(kernel: &str, replaced: &[(String, PathBuf)]) -> Result<String, Wg
             .map_err(|e| WgslError::Unreadable { path: path.display().to_string(), message: e.to_string() })?,
         None => built_in.ok_or_else(|| WgslError::UnknownKernel(kernel.to_string()))?,
     };
-    expand(kernel, &text)
+    expand(kernel, &text, constants)
 }
 
-/// Appends the shared files that a text imports. They come last, where WGSL allows them, so that the lines of the text
+/// Appends the shared files that a text imports, as these constants choose them. They come last, where WGSL allows them, so that the lines of the text
 /// keep their numbers.
-pub fn expand(kernel: &str, text: &str) -> Result<String, WgslError> {
+pub fn expand(kernel: &str, text: &str, constants: &[(&str, f64)]) -> Result<String, WgslError> {
     let mut out = String::with_capacity(text.len());
     let mut imported = String::new();
     for line in text.lines() {
         match line.strip_prefix(IMPORT).map(str::trim) {
             Some(import) => {
-                let shared = SHARED.iter().find(|(name, _)| *name == import);
-                let unknown = || WgslError::UnknownImport { kernel: kernel.to_string(), import: import.to_string() };
+                let file = constants.iter().fold(import.to_string(), |file, (name, value)| {
+                    file.replace(&format!("{{{name}}}"), &value.to_string())
+                });
+                let shared = SHARED.iter().find(|(name, _)| *name == file);
+                let unknown = || WgslError::UnknownImport { kernel: kernel.to_string(), import: file.clone() };
                 imported.push_str(shared.ok_or_else(unknown)?.1);
                 imported.push('\n');
             }
@@ -182,11 +193,20 @@ mod tests {
 
     #[test]
     fn imports_are_replaced_and_unknown_ones_named() {
-        let text = source("linear", &[]).expect("a built-in kernel");
+        let text = source("linear", &[], &[]).expect("a built-in kernel");
         assert!(text.contains("fn shared_row") && !text.contains(IMPORT), "imports are in place");
-        let error = expand("mine", "//#import nothing").expect_err("no such file");
+        let error = expand("mine", "//#import nothing", &[]).expect_err("no such file");
         assert!(error.to_string().contains("'mine' imports 'nothing'"), "{error}");
-        assert!(source("nothing", &[]).is_err());
+        assert!(source("nothing", &[], &[]).is_err());
+    }
+
+    #[test]
+    fn constants_choose_imports() {
+        let text = |constants: &[(&str, f64)]| source("conv2d_matrix", constants, &[]);
+        assert!(text(&[("WIDE", 1.0), ("UNIT", 8.0)]).expect("there is one of 8").contains("coop_mat8x8"));
+        assert!(text(&[("UNIT", 16.0)]).expect("and one of 16").contains("coop_mat16x16"));
+        let error = text(&[("UNIT", 4.0)]).expect_err("none of 4").to_string();
+        assert!(error.contains("'matrix_unit_4'"), "{error}");
     }
 
     #[test]
@@ -194,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let replaced = [("relu".to_string(), folder.path().join("mine.wgsl"))];
         std::fs::write(&replaced[0].1, "// mine").expect("written");
-        assert_eq!(source("relu", &replaced).expect("read"), "// mine\n");
-        assert!(source("add", &replaced).expect("built in").contains("y = a + b"));
+        assert_eq!(source("relu", &[], &replaced).expect("read"), "// mine\n");
+        assert!(source("add", &[], &replaced).expect("built in").contains("y = a + b"));
     }
 }

@@ -22,9 +22,13 @@ impl Candidate {
     /// What it may be off at least in a program that its less exact kernels compute.
     pub fn leave(&self, program: &Program) -> Option<Tolerance> {
         let variant = self.inexact?;
-        let lowered = gpu::lower(program, true, &gpu::Variants::all(variant)).ok()?;
+        // The smallest unit computes the most.
+        let unit = gpu::MatrixUnit { side: 8, subgroup: 8 };
+        let lowered = gpu::lower(program, true, &gpu::Variants::all(variant).with_unit(unit)).ok()?;
         let kernels = lowered.dispatches.iter().filter(|d| gpu::variant_of(d.kernel).1 == variant).count();
-        (kernels > 0).then(|| Tolerance::half(kernels))
+        // A matrix unit has both factors rounded.
+        let rounded = if variant == gpu::MATRIX { 2 * kernels } else { kernels };
+        (kernels > 0).then(|| Tolerance::half(rounded))
     }
 }
 
@@ -127,6 +131,18 @@ pub const GPU: &[Candidate] = &[
                 checked: true,
                 baseline_limits: true,
                 variants: gpu::VariantChoice::everywhere(gpu::HALF),
+                ..Default::default()
+            })
+        },
+    },
+    Candidate {
+        name: "gpu, matrix unit, checked",
+        arithmetic: "matrix",
+        inexact: Some(gpu::MATRIX),
+        make: || {
+            gpu(gpu::Options {
+                checked: true,
+                variants: gpu::VariantChoice::everywhere(gpu::MATRIX),
                 ..Default::default()
             })
         },

@@ -53,7 +53,8 @@ impl GpuEngine {
         let chosen = choices(&options, &tuned);
         let needed = features(&adapter, &chosen)?;
         let gpu = Gpu::open(&wgpu_adapter, &adapter, &options, needed)?;
-        let variants = Variants::of_class(adapter.software).over(chosen);
+        let unit = adapter.matrix_unit.unwrap_or_default();
+        let variants = Variants::of_class(adapter.software).over(chosen).with_unit(unit);
         let pipelines = Pipelines::new(options.checked, options.kernels.clone(), options.dump_wgsl.clone());
         Ok(GpuEngine {
             gpu,
@@ -263,6 +264,7 @@ fn features(adapter: &AdapterSummary, choices: &[VariantChoice]) -> Result<wgpu:
 #[cfg(test)]
 mod tests {
     use super::super::adapter::tests::summary;
+    use super::super::lower::MatrixUnit;
     use super::*;
 
     #[test]
@@ -283,5 +285,10 @@ mod tests {
         );
         adapter.f16 = true;
         assert_eq!(wanted(&adapter, "half").expect("it has"), wgpu::Features::SHADER_F16);
+        let error = wanted(&adapter, "matrix").expect_err("it has no unit").to_string();
+        assert!(error.contains("Small lacks a unit that multiplies matrices"), "{error}");
+        adapter.matrix_unit = Some(MatrixUnit { side: 16, subgroup: 32 });
+        let features = wanted(&adapter, "matrix").expect("it has");
+        assert!(features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX));
     }
 }

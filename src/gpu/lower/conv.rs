@@ -3,14 +3,15 @@
 use super::calls::sum_rows;
 use super::fuse::Epilogue;
 use super::launch::Launch;
-use super::variants::{HALF, Variants, variant_of};
+use super::matrix::{Tiles, WeightTiles};
+use super::variants::{HALF, MATRIX, TILED, Variants, kernel_of, variant_of};
 use super::{Lowered, folded};
 use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
 
 /// Bytes of workgroup memory that every device offers.
 const WORKGROUP_BYTES: usize = 16 << 10;
 
-/// Workgroups that the weight gradient aims at: plain and tiled.
+/// Workgroups that the weight gradient aims at: plain, and the others.
 const GRAD_WEIGHT_GROUPS: [usize; 2] = [1024, 512];
 /// The fewest pixels worth a workgroup of the plain weight gradient.
 const GRAD_WEIGHT_PIXELS: usize = 256;
@@ -38,7 +39,21 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
         if forward { launch } else { launch.added_and_masked(after) }
     };
     let [_, _, kh, kw] = w.shape.tail();
-    let kernel = variants.kernel(call.op.name(), call);
+    let mut kernel = variants.kernel(call.op.name(), call);
+    if variant_of(kernel).1 == MATRIX {
+        let padded = padded(forward, spec);
+        let tiles =
+            padded.filter(|_| [kh, kw] == [3, 3]).and_then(|spec| Tiles::new(spec, input, output, variants.unit));
+        if let Some(tiles) = tiles {
+            let launch = Launch::new(kernel).constant("WIDE", tiles.wide).constants(&tiles.constants);
+            let launch = if forward { launch } else { launch.constant("SCALE", scale(input)) };
+            let [x, y, _] = folded(tiles.grid[0]);
+            let launch = bind(launch).param("positions", tiles.positions).write_all(&call.outputs);
+            launch.groups(lowered, [x, y, tiles.grid[1] as u32]);
+            return;
+        }
+        kernel = kernel_of(call.op.name(), TILED);
+    }
     if kernel != call.op.name()
         && [kh, kw] == [3, 3]
         && let Some(tiling) = Tiling::new(forward, spec, input, output, element_bytes(kernel))
@@ -66,6 +81,16 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
     launch.write_all(&call.outputs).groups(lowered, [gx, gy, channels.div_ceil(8) as u32]);
 }
 
+/// A convolution of the source with a 3x3 window: the input gradient is one of the gradient with another border. None for
+/// gradients over a stride, which are not.
+fn padded(forward: bool, spec: ConvSpec) -> Option<ConvSpec> {
+    match forward {
+        true => Some(spec),
+        false if spec.stride == 1 => Some(ConvSpec { stride: 1, pad: 2usize.checked_sub(spec.pad)? }),
+        false => None,
+    }
+}
+
 /// How shared/conv_tile.wgsl covers a result.
 struct Tiling {
     /// Blocks of 4 pixels.
@@ -87,8 +112,8 @@ impl Tiling {
 
     /// With `bytes` bytes for a pixel. Fails where the stride or the rows are too large, and for gradients over a stride.
     fn new(forward: bool, spec: ConvSpec, source: &Operand, result: &Operand, bytes: usize) -> Option<Tiling> {
-        let (stride, pad) = if forward { (spec.stride, spec.pad) } else { (1, 2usize.checked_sub(spec.pad)?) };
-        if stride > 2 || !forward && spec.stride != 1 {
+        let ConvSpec { stride, pad } = padded(forward, spec)?;
+        if stride > 2 {
             return None;
         }
         let [batch, sources, source_height, source_width] = source.shape.tail();
@@ -151,7 +176,18 @@ pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, va
     let [batch, ci, h, wd] = x.shape.tail();
     let [_, co, oh, ow] = dy.shape.tail();
     let [_, _, kh, kw] = dw.shape.tail();
-    let kernel = variants.kernel(call.op.name(), call);
+    let mut kernel = variants.kernel(call.op.name(), call);
+    if variant_of(kernel).1 == MATRIX {
+        let tiles = if [kh, kw] == [3, 3] { WeightTiles::new(spec, x, dy, variants.unit) } else { None };
+        if let Some(tiles) = tiles {
+            let split = Split::new(GRAD_WEIGHT_GROUPS[1].div_ceil(tiles.grid[0] * tiles.grid[1]), tiles.tiles, 1, dw);
+            let launch = Launch::new(kernel).constants(&tiles.constants).constant("SCALE", scale(dy));
+            let launch = launch.param("positions", tiles.positions).param("chunk", split.chunk);
+            split.lower(lowered, launch.read_all(&call.inputs), tiles.grid, dw);
+            return;
+        }
+        kernel = kernel_of(call.op.name(), TILED);
+    }
     if kernel != call.op.name()
         && [kh, kw] == [3, 3]
         && let Some(bands) = Bands::new(spec, [ci, co], [oh, ow], element_bytes(kernel))

@@ -6,10 +6,15 @@ mod conv;
 mod fuse;
 mod launch;
 mod linear;
+mod matrix;
 mod norm;
 mod variants;
 
-pub use variants::{HALF, Need, PLAIN, SUBGROUP, VARIANTS, VariantChoice, Variants, sizes, variant_of};
+pub(super) use matrix::WORKGROUP_BYTES as MATRIX_BYTES;
+pub use variants::{
+    HALF, MATRIX, MatrixUnit, Need, PLAIN, SUBGROUP, TILED, VARIANTS, VariantChoice, Variants, is_inexact, sizes,
+    variant_of,
+};
 
 use crate::tape::{Arena, Dtype, EngineError, Operand, Place, Program, Storage, Work};
 

@@ -5,25 +5,40 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Operations that more than one kernel computes: the operation, the variant's name, its kernel. The plain kernel has the
-/// operation's name and takes any size; a variant takes what it can and leaves the rest to the plain one.
+/// operation's name and takes any size; a variant takes what it can and leaves the rest to the plain one, those of
+/// convolutions by matrix units first to the tiled one.
 pub const VARIANTS: &[(&str, &str, &str)] = &[
     ("batch_norm_stats", SUBGROUP, "batch_norm_stats_subgroup"),
     ("batch_norm_grad_params", SUBGROUP, "batch_norm_grad_params_subgroup"),
-    ("conv2d", "tiled", "conv2d_tiled"),
+    ("conv2d", TILED, "conv2d_tiled"),
     ("conv2d", HALF, "conv2d_half"),
-    ("conv2d_grad_input", "tiled", "conv2d_grad_input_tiled"),
+    ("conv2d", MATRIX, "conv2d_matrix"),
+    ("conv2d_grad_input", TILED, "conv2d_grad_input_tiled"),
     ("conv2d_grad_input", HALF, "conv2d_grad_input_half"),
-    ("conv2d_grad_weight", "tiled", "conv2d_grad_weight_tiled"),
+    ("conv2d_grad_input", MATRIX, "conv2d_grad_input_matrix"),
+    ("conv2d_grad_weight", TILED, "conv2d_grad_weight_tiled"),
     ("conv2d_grad_weight", HALF, "conv2d_grad_weight_half"),
-    ("linear", "tiled", "linear_tiled"),
+    ("conv2d_grad_weight", MATRIX, "conv2d_grad_weight_matrix"),
+    ("linear", TILED, "linear_tiled"),
 ];
 
 /// Name of the variant that every operation has.
 pub const PLAIN: &str = "plain";
 
+/// Name of the variants that go through workgroup memory.
+pub const TILED: &str = "tiled";
+
 /// Name of the variants that keep pixels in workgroup memory as 16-bit floats. They are less exact than the others, so no
 /// device starts with them and `proteus tune` tries them only when asked to.
 pub const HALF: &str = "half";
+
+/// Name of the variants that multiply by matrix units, factors rounded to 16-bit floats and sums in f32. Less exact, too.
+pub const MATRIX: &str = "matrix";
+
+/// Whether a variant is less exact than f32.
+pub fn is_inexact(variant: &str) -> bool {
+    [HALF, MATRIX].contains(&variant)
+}
 
 /// Name of the variants that reduce by subgroup operations.
 pub const SUBGROUP: &str = "subgroup";
@@ -33,10 +48,10 @@ pub const SUBGROUP: &str = "subgroup";
 /// Mesa's; `proteus tune` measures on the device at hand.
 const TABLE: &[(&str, &str, &str)] = &[
     // operation            real GPU  software
-    ("conv2d", "tiled", "plain"),
-    ("conv2d_grad_input", "tiled", "plain"),
-    ("conv2d_grad_weight", "tiled", "tiled"),
-    ("linear", "tiled", "plain"),
+    ("conv2d", TILED, PLAIN),
+    ("conv2d_grad_input", TILED, PLAIN),
+    ("conv2d_grad_weight", TILED, TILED),
+    ("linear", TILED, PLAIN),
 ];
 
 /// A variant for an operation, at all sizes or at one.
@@ -80,6 +95,7 @@ impl VariantChoice {
         match self.variant.as_str() {
             HALF => Some(Need::HalfFloats),
             SUBGROUP => Some(Need::SubgroupOperations),
+            MATRIX => Some(Need::MatrixUnit),
             _ => None,
         }
     }
@@ -123,14 +139,19 @@ pub enum Need {
     HalfFloats,
     /// Operations over the invocations that run in step.
     SubgroupOperations,
+    /// A [`MatrixUnit`].
+    MatrixUnit,
 }
 
 impl Need {
-    /// The feature that a device is asked for.
+    /// The features that a device is asked for.
     pub fn feature(self) -> wgpu::Features {
         match self {
             Need::HalfFloats => wgpu::Features::SHADER_F16,
             Need::SubgroupOperations => wgpu::Features::SUBGROUP,
+            Need::MatrixUnit => {
+                wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP
+            }
         }
     }
 }
@@ -140,13 +161,34 @@ impl fmt::Display for Need {
         f.write_str(match self {
             Need::HalfFloats => "16-bit floats in shaders",
             Need::SubgroupOperations => "subgroup operations",
+            Need::MatrixUnit => "a unit that multiplies matrices of 16-bit floats, 16x16 or 8x8, with 32-bit sums",
         })
+    }
+}
+
+/// What multiplies two matrices of 16-bit floats and adds their product to one of f32, together for a subgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixUnit {
+    /// Rows and columns of each matrix: 8 or 16.
+    pub side: usize,
+    /// Invocations of a subgroup at most.
+    pub subgroup: usize,
+}
+
+impl Default for MatrixUnit {
+    /// As large GPUs have them.
+    fn default() -> Self {
+        MatrixUnit { side: 16, subgroup: 32 }
     }
 }
 
 /// The choices of a device: the first that fits an operation holds.
 #[derive(Clone, Debug, Default)]
-pub struct Variants(Vec<VariantChoice>);
+pub struct Variants {
+    choices: Vec<VariantChoice>,
+    /// What [`MATRIX`] is computed by.
+    pub(super) unit: MatrixUnit,
+}
 
 impl Variants {
     /// What devices of a class start with.
@@ -154,30 +196,40 @@ impl Variants {
         let row = |&(operation, gpu, emulated): &(&str, &str, &str)| {
             VariantChoice::new(operation, if software { emulated } else { gpu })
         };
-        Variants(TABLE.iter().map(row).collect())
+        Variants { choices: TABLE.iter().map(row).collect(), ..Variants::default() }
     }
 
     /// One variant for all operations that have it.
     pub fn all(variant: &str) -> Self {
-        Variants(VariantChoice::everywhere(variant))
+        Variants { choices: VariantChoice::everywhere(variant), ..Variants::default() }
     }
 
     /// These choices, and where none fits what was there before.
     pub fn over(self, choices: impl IntoIterator<Item = VariantChoice>) -> Self {
-        Variants(choices.into_iter().chain(self.0).collect())
+        Variants { choices: choices.into_iter().chain(self.choices).collect(), ..self }
+    }
+
+    /// The same for a device with this unit.
+    pub fn with_unit(self, unit: MatrixUnit) -> Self {
+        Variants { unit, ..self }
     }
 
     /// The kernel that is to compute a call; lowering takes the plain one where the variant does not fit.
     pub(super) fn kernel(&self, operation: &'static str, call: &Call) -> &'static str {
-        let mut of_operation = self.0.iter().filter(|c| c.operation == operation).peekable();
+        let mut of_operation = self.choices.iter().filter(|c| c.operation == operation).peekable();
         if of_operation.peek().is_none() {
             return operation;
         }
         let sizes = sizes(call);
         let choice = of_operation.find(|c| c.sizes.as_ref().is_none_or(|s| *s == sizes));
-        let named = |c: &VariantChoice| VARIANTS.iter().find(|(o, v, _)| *o == operation && *v == c.variant);
-        choice.and_then(named).map_or(operation, |(.., kernel)| kernel)
+        choice.map_or(operation, |c| kernel_of(operation, &c.variant))
     }
+}
+
+/// The kernel that is a variant of an operation; the plain one if it has no such variant.
+pub(super) fn kernel_of(operation: &'static str, variant: &str) -> &'static str {
+    let found = VARIANTS.iter().find(|(o, v, _)| *o == operation && *v == variant);
+    found.map_or(operation, |(.., kernel)| kernel)
 }
 
 /// What tells one size of an operation from another: the shapes of its operands, and how they go together.
@@ -205,18 +257,18 @@ mod tests {
     use super::*;
     use crate::tape::{Arena, ConvSpec, Program, Store, Tape};
 
-    fn convolution() -> Program {
+    fn convolution(stride: usize) -> Program {
         let (mut tape, mut store) = (Tape::new(), Store::new());
         let [x, w] = [("x", [2, 4, 5, 5]), ("w", [4, 4, 3, 3])].map(|(n, shape)| store.add(n, shape, Arena::Constants));
         let [x, w] = [x, w].map(|id| tape.persistent(&store, id));
-        let y = tape.conv2d(x, w, ConvSpec { stride: 1, pad: 1 });
+        let y = tape.conv2d(x, w, ConvSpec { stride, pad: 1 });
         tape.output(y);
         Program::new(&tape)
     }
 
     #[test]
     fn the_first_choice_that_fits_holds() {
-        let call = &convolution().calls[0];
+        let call = &convolution(1).calls[0];
         let kernel = |variants: &Variants| variants.kernel("conv2d", call);
         assert_eq!(kernel(&Variants::default()), "conv2d");
         let tiled = Variants::all("tiled");
@@ -225,6 +277,17 @@ mod tests {
         let plain = |sizes: &str| VariantChoice { sizes: Some(sizes.into()), ..VariantChoice::new("conv2d", PLAIN) };
         assert_eq!(kernel(&tiled.clone().over([plain("2x4x5x5 * 4x4x3x3, stride 1, pad 1")])), "conv2d");
         assert_eq!(kernel(&tiled.over([plain("2x4x5x5 * 4x4x3x3, stride 2, pad 1")])), "conv2d_tiled", "other sizes");
+    }
+
+    #[test]
+    fn what_a_matrix_unit_does_not_suit_is_tiled() {
+        let kernel = |stride: usize, side: usize| {
+            let variants = Variants::all(MATRIX).with_unit(MatrixUnit { side, subgroup: 32 });
+            crate::gpu::lower(&convolution(stride), true, &variants).expect("lowers").dispatches[0].kernel
+        };
+        assert_eq!(kernel(1, 8), "conv2d_matrix");
+        assert_eq!(kernel(2, 8), "conv2d_tiled", "over a stride");
+        assert_eq!(kernel(1, 16), "conv2d_tiled", "four channels for sixteen");
     }
 
     #[test]

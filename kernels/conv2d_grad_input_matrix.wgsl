@@ -1,0 +1,70 @@
+// dx[b,i,q] = sum over o, ky, kx of w[o,i,ky,kx] dy[b, o, q + PAD' - (ky,kx)], zero outside; 3x3 with stride 1 only
+//
+// With RESIDUAL a residual is added, with MASKED the result is then zero where the mask is not positive.
+//
+// dy [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [SOURCES,CHANNELS,3,3]; residual, mask, dx [B,CHANNELS,HEIGHT,WIDTH].
+// By matrix units: dy and weights are rounded to f16, products and sums are f32. Gradients of a mean over a batch are too
+// small for f16, so they are kept SCALE times as large, a power of two; one beyond 65504 / SCALE overflows.
+// Workgroup: LANES invocations, four subgroups of the largest size; a tile as in shared/matrix_tile.wgsl. Grid: x, y = tiles
+// of positions (linear, folded); z = groups of channels.
+// Deterministic: the sums of UNIT channels of dy, in the order of the device, are added in ascending order of (o, -ky, -kx).
+// A gather, no atomics.
+
+enable f16;
+enable wgpu_cooperative_matrix;
+
+//#import matrix_unit_{UNIT}
+//#import matrix_map
+//#import matrix_tile
+
+struct Params {
+    // Positions of the batch.
+    positions: u32,
+}
+
+// The power of two below the positions of dy, times 16.
+override SCALE: f32 = 1048576.0;
+override RESIDUAL: bool = false;
+override MASKED: bool = false;
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> source: array<f32>;
+@group(0) @binding(2)
+var<storage, read> w: array<f32>;
+@group(0) @binding(3)
+var<storage, read> residual: array<f32>;
+@group(0) @binding(4)
+var<storage, read> mask: array<f32>;
+@group(0) @binding(5)
+var<storage, read_write> dx: array<f32>;
+
+fn element(map: u32, i: u32) -> f32 {
+    return source[i] * SCALE;
+}
+
+fn weight(s: u32, c: u32, tap: u32) -> f32 {
+    return w[(s * CHANNELS + c) * 9u + 8u - tap];
+}
+
+fn store(i: u32, sum: f32) {
+    var value = sum * (1.0 / SCALE);
+    if RESIDUAL {
+        value += residual[i];
+    }
+    if MASKED {
+        value = select(0.0, value, mask[i] > 0.0);
+    }
+    dx[i] = value;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+) {
+    convolve_tile(group.y * groups.x + group.x, group.z, lane, subgroup, params.positions);
+}

@@ -1,0 +1,50 @@
+// y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, p + (ky,kx) - PAD], zero outside the image; 3x3 with stride 1 only
+//
+// x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH].
+// By matrix units: pixels and weights are rounded to f16, products and sums are f32. A pixel beyond 65504 overflows.
+// Workgroup: LANES invocations, four subgroups of the largest size; a tile as in shared/matrix_tile.wgsl. Grid: x, y = tiles
+// of positions (linear, folded); z = groups of channels.
+// Deterministic: the sums of UNIT source channels, in the order of the device, are added in ascending order of (i, ky, kx).
+
+enable f16;
+enable wgpu_cooperative_matrix;
+
+//#import matrix_unit_{UNIT}
+//#import matrix_map
+//#import matrix_tile
+
+struct Params {
+    // Positions of the batch.
+    positions: u32,
+}
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> source: array<f32>;
+@group(0) @binding(2)
+var<storage, read> w: array<f32>;
+@group(0) @binding(3)
+var<storage, read_write> y: array<f32>;
+
+fn element(map: u32, i: u32) -> f32 {
+    return source[i];
+}
+
+fn weight(s: u32, c: u32, tap: u32) -> f32 {
+    return w[(c * SOURCES + s) * 9u + tap];
+}
+
+fn store(i: u32, sum: f32) {
+    y[i] = sum;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+) {
+    convolve_tile(group.y * groups.x + group.x, group.z, lane, subgroup, params.positions);
+}

@@ -1,0 +1,106 @@
+// A tile of a 3x3 convolution of feature maps with stride 1, by matrix units: 8 UNIT positions x 2 (WIDE) or 1 UNIT channels
+//
+// sum[b,c,p] = sum over s, ky, kx of weight(s, c, 3 ky + kx) source[b, s, p + (ky,kx) - PAD], zero outside
+//
+// Positions are those of shared/matrix_map.wgsl; some belong to no output and are computed in vain, one in 15 with maps of
+// 28x28. Four subgroups compute 2 UNIT positions each, all channels: for UNIT source channels at a time, which are brought
+// to workgroup memory as f16 with the weights that go with them, 9 taps of products [channels, sources] [sources, positions]
+// whose sums stay f32 in registers. A device may form more subgroups than four; those repeat what others do.
+//
+// Depends on the importing file for shared/matrix_map.wgsl, shared/matrix_unit_*.wgsl and
+//   fn weight(s: u32, c: u32, tap: u32) -> f32
+//   fn store(i: u32, sum: f32)          element i of the result [B,CHANNELS,HEIGHT,WIDTH]
+
+override WIDE: bool = true;
+override PAD: u32 = 1u;
+override SOURCES: u32 = 16u;
+override SOURCE_HEIGHT: u32 = 28u;
+override SOURCE_WIDTH: u32 = 28u;
+override CHANNELS: u32 = 16u;
+override HEIGHT: u32 = 28u;
+override WIDTH: u32 = 28u;
+// vec4s of the weights of 9 taps, with rows as far apart as those of the map.
+override WEIGHTS_LEN: u32 = 1728u;
+// Sums of UNIT channels: a channel's are SUMS_PITCH apart, a few more than there are positions.
+override SUMS_PITCH: u32 = 136u;
+override SUMS_LEN: u32 = 2176u;
+
+const SUBGROUPS: u32 = 4u;
+
+var<workgroup> sh_weights: array<vec4<f16>, WEIGHTS_LEN>;
+var<workgroup> sh_sums: array<f32, SUMS_LEN>;
+
+// Computes and stores a workgroup's tile. `group` is that of channels. In uniform control flow.
+fn convolve_tile(tile: u32, group: u32, lane: u32, subgroup: u32, positions: u32) {
+    let tile_len = 2u * SUBGROUPS * UNIT;
+    // A tile past the last is computed, of zeros, and not stored: Naga wants matrices in uniform control flow, and does not
+    // see that all would return.
+    let first = tile * tile_len;
+    let channels = UNIT * select(1u, 2u, WIDE);
+    let first_channel = group * channels;
+    let maps = Source(0u, SOURCES, SOURCE_HEIGHT, SOURCE_WIDTH, PAD);
+    let own = subgroup % SUBGROUPS * 2u * UNIT;
+
+    // Channels x positions, both in halves.
+    var s00: Sums;
+    var s01: Sums;
+    var s10: Sums;
+    var s11: Sums;
+    for (var begin = 0u; begin < SOURCES; begin += UNIT) {
+        bring(maps, begin, first, tile_len + step_to(8u), positions, 0u, lane);
+        for (var e = lane; e < channels * UNIT / 4u * 9u; e += LANES) {
+            let tap = e % 9u;
+            let q = e / 9u % (UNIT / 4u);
+            let c = e / (9u * (UNIT / 4u));
+            var v = vec4<f32>();
+            for (var j = 0u; j < 4u; j += 1u) {
+                let s = begin + 4u * q + j;
+                if s < SOURCES && first_channel + c < CHANNELS {
+                    v[j] = weight(s, first_channel + c, tap);
+                }
+            }
+            sh_weights[(tap * channels + c) * PITCH + q] = vec4<f16>(v);
+        }
+        workgroupBarrier();
+        for (var tap = 0u; tap < 9u; tap += 1u) {
+            let at = own + step_to(tap);
+            let pixels0 = coopLoad<Right>(&sh_map[at * PITCH], PITCH);
+            let pixels1 = coopLoad<Right>(&sh_map[(at + UNIT) * PITCH], PITCH);
+            let weights0 = coopLoadT<Left>(&sh_weights[tap * channels * PITCH], PITCH);
+            s00 = coopMultiplyAdd(weights0, pixels0, s00);
+            s01 = coopMultiplyAdd(weights0, pixels1, s01);
+            if WIDE {
+                let weights1 = coopLoadT<Left>(&sh_weights[(tap * channels + UNIT) * PITCH], PITCH);
+                s10 = coopMultiplyAdd(weights1, pixels0, s10);
+                s11 = coopMultiplyAdd(weights1, pixels1, s11);
+            }
+        }
+        // The next channels overwrite what other subgroups may still be reading.
+        workgroupBarrier();
+    }
+
+    coopStoreT(s00, &sh_sums[own], SUMS_PITCH);
+    coopStoreT(s01, &sh_sums[own + UNIT], SUMS_PITCH);
+    workgroupBarrier();
+    store_channels(first_channel, first, positions, lane);
+    if WIDE {
+        workgroupBarrier();
+        coopStoreT(s10, &sh_sums[own], SUMS_PITCH);
+        coopStoreT(s11, &sh_sums[own + UNIT], SUMS_PITCH);
+        workgroupBarrier();
+        store_channels(first_channel + UNIT, first, positions, lane);
+    }
+}
+
+// UNIT channels from `channel` on at all positions of the tile that are outputs.
+fn store_channels(channel: u32, first: u32, positions: u32, lane: u32) {
+    for (var e = lane; e < 2u * SUBGROUPS * UNIT; e += LANES) {
+        let at = place(first + e);
+        if first + e < positions && at.row < HEIGHT && at.column < WIDTH {
+            for (var c = 0u; c < UNIT && channel + c < CHANNELS; c += 1u) {
+                let i = ((at.b * CHANNELS + channel + c) * HEIGHT + at.row) * WIDTH + at.column;
+                store(i, sh_sums[c * SUMS_PITCH + e]);
+            }
+        }
+    }
+}

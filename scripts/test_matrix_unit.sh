@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Tests the kernels for matrix units without a GPU: Mesa's software driver has a unit of 8x8 from version 26 on. Debian 13
+# has that among its backports, so one is installed into a folder and the tests run in there. Needs root, debootstrap and
+# some 400 MB; PROTEUS_CASES and PROTEUS_VERBOSE are as for tests/op_table.rs.
+#
+#   scripts/test_matrix_unit.sh [FOLDER]      FOLDER: target/debian13 by default, made where it is missing
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
+root=$(realpath -m "${1:-target/debian13}")
+mirror=http://deb.debian.org/debian
+if [[ ! -f $root/tests/ready ]]; then
+    echo "installing Debian 13 with Mesa into $root" >&2
+    rm -rf "$root"
+    debootstrap --variant=minbase --include=libvulkan1 trixie "$root" "$mirror" >&2
+    echo "deb $mirror trixie-backports main" >"$root/etc/apt/sources.list.d/backports.list"
+    # Where names are resolved, and how packages are reached, is as on this machine.
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    chroot "$root" apt-get update -qq >&2
+    chroot "$root" apt-get install -y -qq --no-install-recommends -t trixie-backports mesa-vulkan-drivers >&2
+    mkdir -p "$root/tests"
+    touch "$root/tests/ready"
+fi
+
+cargo test --no-run --test op_table --test gpu_engine --message-format json | python3 -c '
+import json, sys
+for message in map(json.loads, sys.stdin):
+    if message.get("executable") and message["profile"]["test"]:
+        print(message["target"]["name"], message["executable"])
+' | while read -r name program; do
+    strip -o "$root/tests/$name" "$program"
+done
+
+inside() {
+    chroot "$root" env VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json PROTEUS_REQUIRE_GPU=1 PROTEUS_ENGINES=matrix \
+        RUST_BACKTRACE=1 "$@"
+}
+inside /tests/op_table gpu_engines --nocapture 2>&1 | tee "$root/tests/log"
+# A device without such a unit has no engine to test, and that passes.
+grep -q 'cases pass' "$root/tests/log" || { echo "no case was tried: the driver has no matrix unit" >&2; exit 1; }
+inside /tests/gpu_engine half_precision --nocapture
