@@ -10,9 +10,11 @@ use proteus::gpu::{GpuEngine, GpuError, Options};
 pub fn open(options: Options) -> Result<GpuEngine, GpuError> {
     match std::env::var("PROTEUS_TEST_GPU") {
         Ok(name) => GpuEngine::new(&name, options),
-        Err(_) => {
-            GpuEngine::new("gpu", options.clone()).or_else(|why| GpuEngine::new("gpu:0", options).map_err(|_| why))
-        }
+        Err(_) => GpuEngine::new("gpu", options.clone()).or_else(|why| {
+            // That there is no real GPU says more than that there is none, but not more than what a software one lacks.
+            let telling = |error| if matches!(error, GpuError::Lacks { .. }) { error } else { why };
+            GpuEngine::new("gpu:0", options).map_err(telling)
+        }),
     }
 }
 

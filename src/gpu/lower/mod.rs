@@ -6,11 +6,10 @@ mod conv;
 mod fuse;
 mod launch;
 mod linear;
-mod matrix;
 mod norm;
 mod variants;
 
-pub(super) use matrix::WORKGROUP_BYTES as MATRIX_BYTES;
+pub(super) use conv::MATRIX_BYTES;
 pub use variants::{
     HALF, MATRIX, MatrixUnit, Need, PLAIN, SUBGROUP, TILED, VARIANTS, VariantChoice, Variants, is_inexact, sizes,
     variant_of,

@@ -1,0 +1,162 @@
+//! Convolutions and their gradients: which kernel takes them, and the plain ones, which take any.
+
+mod matrix;
+mod tiled;
+
+pub(in crate::gpu) use matrix::WORKGROUP_BYTES as MATRIX_BYTES;
+
+use super::calls::sum_rows;
+use super::fuse::Epilogue;
+use super::launch::Launch;
+use super::variants::{MATRIX, MatrixUnit, PLAIN, TILED, Variants, is_inexact, kernel_of, variant_of};
+use super::{Lowered, folded};
+use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
+
+/// Workgroups that the weight gradient aims at: plain, and the others.
+const GRAD_WEIGHT_GROUPS: [usize; 2] = [1024, 512];
+/// The fewest pixels worth a workgroup of the plain weight gradient.
+const GRAD_WEIGHT_PIXELS: usize = 256;
+/// Elements at most of the partial weight gradients.
+const GRAD_WEIGHT_WORKSPACE: usize = 1 << 24;
+
+/// What brings gradients with respect to a map, those of a mean over a batch, into the range of 16-bit floats: they are of
+/// the order of one over its positions or less. A power of two, so that nothing is rounded.
+fn scale(gradient: &Operand) -> f64 {
+    let [batch, _, height, width] = gradient.shape.tail();
+    16.0 * f64::from((batch * height * width).ilog2()).exp2()
+}
+
+/// The kernels to try for a call before the plain one.
+fn candidates(call: &Call, variants: &Variants) -> impl Iterator<Item = &'static str> {
+    let chosen = variants.kernel(call.op.name(), call);
+    let next = (variant_of(chosen).1 == MATRIX).then(|| kernel_of(call.op.name(), TILED));
+    std::iter::once(chosen).chain(next)
+}
+
+/// How a kernel for 3x3 windows covers the result of a convolution.
+struct Cover {
+    constants: Vec<(&'static str, usize)>,
+    /// The one parameter: how many things it covers.
+    count: (&'static str, usize),
+    groups: [u32; 3],
+}
+
+/// Convolution and its input gradient.
+pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after: &Epilogue, variants: &Variants) {
+    let (input, w, output) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
+    let forward = matches!(call.op, Op::Conv2d(_));
+    let bind = |launch: Launch| {
+        let launch = launch.read_all(&call.inputs);
+        if forward { launch } else { launch.added_and_masked(after) }
+    };
+    let [_, _, kh, kw] = w.shape.tail();
+    if let Some(spec) = padded(forward, spec).filter(|_| [kh, kw] == [3, 3]) {
+        for kernel in candidates(call, variants) {
+            let variant = variant_of(kernel).1;
+            let cover = match variant {
+                PLAIN => None,
+                MATRIX => matrix::convolution(spec, input, output, variants.unit),
+                _ => tiled::convolution(spec, input, output, variant),
+            };
+            let Some(Cover { constants, count: (name, count), groups }) = cover else { continue };
+            let launch = Launch::new(kernel).constants(&constants);
+            let launch = if is_inexact(variant) && !forward { launch.constant("SCALE", scale(input)) } else { launch };
+            bind(launch).param(name, count).write_all(&call.outputs).groups(lowered, groups);
+            return;
+        }
+    }
+    let (x, y) = if forward { (input, output) } else { (output, input) };
+    let [batch, ci, h, wd] = x.shape.tail();
+    let [_, co, oh, ow] = y.shape.tail();
+    let [_, channels, rows, columns] = output.shape.tail();
+    // The four pixels of a block are as far apart as they are in the side with more of them.
+    let apart = if forward { 1 } else { spec.stride };
+    let row_blocks = apart * columns.div_ceil(4 * apart);
+    let blocks = batch * rows * row_blocks;
+    let launch = bind(Launch::new(call.op.name())).window(kh, kw, spec);
+    let launch = launch.param("blocks", blocks).param("row_blocks", row_blocks);
+    let launch = launch.param("in_channels", ci).param("height", h).param("width", wd);
+    let launch = launch.param("out_channels", co).param("out_height", oh).param("out_width", ow);
+    let [gx, gy, _] = folded(blocks.div_ceil(64));
+    launch.write_all(&call.outputs).groups(lowered, [gx, gy, channels.div_ceil(8) as u32]);
+}
+
+/// A convolution of the source with a 3x3 window: the input gradient is one of the gradient with another border. None for
+/// gradients over a stride, which are not.
+fn padded(forward: bool, spec: ConvSpec) -> Option<ConvSpec> {
+    match forward {
+        true => Some(spec),
+        false if spec.stride == 1 => Some(ConvSpec { stride: 1, pad: 2usize.checked_sub(spec.pad)? }),
+        false => None,
+    }
+}
+
+/// How a kernel for 3x3 windows covers the weights, and the positions that it sums over.
+struct WeightCover {
+    constants: Vec<(&'static str, usize)>,
+    /// Along the input channels and along the output channels.
+    tiles: [usize; 2],
+    /// Parts of the sum, which splits share.
+    parts: usize,
+    /// The parameter beside the parts of a split.
+    count: (&'static str, usize),
+}
+
+/// The weight gradient: tiles over the weights, splits over the pixels, then the sum of the splits.
+pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, variants: &Variants) {
+    let (x, dy, dw) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
+    let [_, _, kh, kw] = dw.shape.tail();
+    if [kh, kw] == [3, 3] {
+        for kernel in candidates(call, variants) {
+            let variant = variant_of(kernel).1;
+            let cover = match variant {
+                PLAIN => None,
+                MATRIX => matrix::weights(spec, x, dy, variants.unit),
+                _ => tiled::weights(spec, x, dy, variant),
+            };
+            let Some(WeightCover { constants, tiles, parts, count: (name, count) }) = cover else { continue };
+            let split = Split::new(GRAD_WEIGHT_GROUPS[1].div_ceil(tiles[0] * tiles[1]), parts, 1, dw);
+            let launch = Launch::new(kernel).constants(&constants);
+            let launch = if variant == MATRIX { launch.constant("SCALE", scale(dy)) } else { launch };
+            let launch = launch.param(name, count).param("chunk", split.chunk).read_all(&call.inputs);
+            split.lower(lowered, launch, tiles, dw);
+            return;
+        }
+    }
+    let [batch, ci, h, wd] = x.shape.tail();
+    let [_, co, oh, ow] = dy.shape.tail();
+    let pixels = batch * oh * ow;
+    let tiles = [(ci * kh * kw).div_ceil(64), co.div_ceil(16)];
+    let wanted = GRAD_WEIGHT_GROUPS[0].div_ceil(tiles[0] * tiles[1]).min(pixels.div_ceil(GRAD_WEIGHT_PIXELS));
+    // Whole tiles of 16 pixels; fewer splits may do then.
+    let split = Split::new(wanted, pixels, 16, dw);
+    let launch = Launch::new(call.op.name()).window(kh, kw, spec);
+    let launch = launch.param("in_channels", ci).param("height", h).param("width", wd);
+    let launch = launch.param("out_channels", co).param("out_height", oh).param("out_width", ow);
+    let launch = launch.param("pixels", pixels).param("chunk", split.chunk).read_all(&call.inputs);
+    split.lower(lowered, launch, tiles, dw);
+}
+
+/// A sum over `chunk` items at a time.
+struct Split {
+    chunk: usize,
+    splits: usize,
+}
+
+impl Split {
+    /// At most `wanted` splits of `total` items, each of a multiple of `unit`, within the room for partial gradients.
+    fn new(wanted: usize, total: usize, unit: usize, dw: &Operand) -> Self {
+        let splits = wanted.min((GRAD_WEIGHT_WORKSPACE / dw.shape.len()).max(1)).min(total.div_ceil(unit));
+        let chunk = total.div_ceil(splits).next_multiple_of(unit);
+        Split { chunk, splits: total.div_ceil(chunk) }
+    }
+
+    fn lower(&self, lowered: &mut Lowered, launch: Launch, [x, y]: [usize; 2], dw: &Operand) {
+        let len = dw.shape.len();
+        let target = if self.splits == 1 { dw.storage } else { lowered.workspace(self.splits * len) };
+        launch.write_storage(target).groups(lowered, [x as u32, y as u32, self.splits as u32]);
+        if self.splits > 1 {
+            sum_rows(lowered, Rows::Each, (len, self.splits, 1), target, None, dw);
+        }
+    }
+}
