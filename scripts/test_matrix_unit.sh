@@ -4,24 +4,27 @@
 # some 400 MB; PROTEUS_CASES and PROTEUS_VERBOSE are as for tests/op_table.rs.
 #
 #   scripts/test_matrix_unit.sh [FOLDER]      FOLDER: target/debian13 by default, made where it is missing
+#
+# Exits with 77 where that Debian cannot be installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
+command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap" >&2; exit 77; }
 root=$(realpath -m "${1:-target/debian13}")
 mirror=http://deb.debian.org/debian
-if [[ ! -f $root/tests/ready ]]; then
+
+install() {
     echo "installing Debian 13 with Mesa into $root" >&2
-    rm -rf "$root"
-    debootstrap --variant=minbase --include=libvulkan1 trixie "$root" "$mirror" >&2
-    echo "deb $mirror trixie-backports main" >"$root/etc/apt/sources.list.d/backports.list"
-    # Where names are resolved, and how packages are reached, is as on this machine.
-    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-    chroot "$root" apt-get update -qq >&2
-    chroot "$root" apt-get install -y -qq --no-install-recommends -t trixie-backports mesa-vulkan-drivers >&2
-    mkdir -p "$root/tests"
-    touch "$root/tests/ready"
-fi
+    rm -rf "$root" &&
+        debootstrap --variant=minbase --include=libvulkan1 trixie "$root" "$mirror" >&2 &&
+        echo "deb $mirror trixie-backports main" >"$root/etc/apt/sources.list.d/backports.list" &&
+        cp -L /etc/resolv.conf "$root/etc/resolv.conf" &&
+        chroot "$root" apt-get update -qq >&2 &&
+        chroot "$root" apt-get install -y -qq --no-install-recommends -t trixie-backports mesa-vulkan-drivers >&2 &&
+        mkdir -p "$root/tests" &&
+        touch "$root/tests/ready"
+}
+[[ -f $root/tests/ready ]] || install || { echo "Debian 13 cannot be installed into $root" >&2; exit 77; }
 
 cargo test --no-run --test op_table --test gpu_engine --message-format json | python3 -c '
 import json, sys
