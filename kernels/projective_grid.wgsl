@@ -34,7 +34,11 @@ fn main(
     let i = line % params.height;
     let u = f32(2u * j + 1u) / f32(params.width) - 1.0;
     let v = f32(2u * i + 1u) / f32(params.height) - 1.0;
-    let point = homography(line / params.height * 9u, u, v);
+    var offsets: array<f32, 9>;
+    for (var k = 0u; k < 9u; k += 1u) {
+        offsets[k] = beta[line / params.height * 9u + k];
+    }
+    let point = homography(offsets, u, v);
     grid[2u * at] = point.x;
     grid[2u * at + 1u] = point.y;
 }

@@ -35,6 +35,10 @@ fn main(
         return;
     }
     let pixels = params.height * params.width;
+    var offsets: array<f32, 9>;
+    for (var k = 0u; k < 9u; k += 1u) {
+        offsets[k] = beta[9u * r + k];
+    }
     // Sums of d(x, y, w) times u, v and 1.
     var by_u = vec3<f32>();
     var by_v = vec3<f32>();
@@ -44,7 +48,7 @@ fn main(
         let j = p - i * params.width;
         let u = f32(2u * j + 1u) / f32(params.width) - 1.0;
         let v = f32(2u * i + 1u) / f32(params.height) - 1.0;
-        let point = homography(9u * r, u, v);
+        let point = homography(offsets, u, v);
         let at = 2u * (r * pixels + p);
         let g = vec2<f32>(dgrid[at], dgrid[at + 1u]) * point.scale;
         let d = vec3<f32>(g, -(g.x * point.x + g.y * point.y) * point.slope);

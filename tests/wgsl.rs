@@ -11,7 +11,7 @@ use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFl
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use proteus::data::ImageSet;
 use proteus::gpu::{
-    Access, Dispatch, HALF, Lowered, MATRIX, MatrixUnit, SUBGROUP, TILED, Variants, lower, variant_of, wgsl,
+    Access, CHAIN, Dispatch, HALF, Lowered, MATRIX, MatrixUnit, SUBGROUP, TILED, Variants, lower, variant_of, wgsl,
 };
 use proteus::tape::{Arena, Dtype, Program, Store, Tape};
 use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
@@ -49,7 +49,7 @@ fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
 /// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
     let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
-    let all = [TILED, HALF, SUBGROUP, MATRIX].map(|variant| (true, Variants::all(variant)));
+    let all = [TILED, HALF, SUBGROUP, MATRIX, CHAIN].map(|variant| (true, Variants::all(variant)));
     let small = Variants::all(MATRIX).with_unit(MatrixUnit { side: 8, subgroup: 64 });
     let plain = [false, true].map(|fuse| (fuse, Variants::default()));
     let ways: Vec<_> = plain.into_iter().chain(all).chain([(true, small)]).collect();

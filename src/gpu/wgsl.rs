@@ -91,6 +91,7 @@ kernels![
     "shortcut",
     "shortcut_grad",
     "squared_distance",
+    "squared_distance_chain",
     "squared_distance_grad",
     "store_rows",
     "sum",

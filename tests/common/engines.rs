@@ -110,14 +110,14 @@ pub const GPU: &[Candidate] = &[
         },
     },
     Candidate {
-        name: "gpu, subgroups, checked, WebGPU's default limits",
+        name: "gpu, subgroups, chains, checked, WebGPU's default limits",
         arithmetic: "subgroup",
         inexact: None,
         make: || {
             gpu(gpu::Options {
                 checked: true,
                 baseline_limits: true,
-                variants: gpu::VariantChoice::everywhere(gpu::SUBGROUP),
+                variants: [gpu::SUBGROUP, gpu::CHAIN].map(gpu::VariantChoice::everywhere).concat(),
                 ..Default::default()
             })
         },

@@ -180,6 +180,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             };
             sum_rows(lowered, rows, (item, count, shared), ins[0].storage, ins.get(1), &outs[0]);
         }
+        Op::SquaredDistance { .. } if let Some(chain) = &after.chain => chain.lower(lowered, call),
         Op::SquaredDistance { rows, weighted } | Op::SquaredDistanceGrad { rows, weighted } => {
             let forward = matches!(call.op, Op::SquaredDistance { .. });
             let [images, per_image] = if forward { &outs[0] } else { &ins[2] }.shape.tail();

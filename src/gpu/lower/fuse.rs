@@ -6,11 +6,14 @@
 //! * `Linear`, `Relu`; `LinearGradInput`, `ReluGrad`
 //! * `BatchNormStats`, `RunningStats`
 //! * `Adam` of groups that lie side by side
+//! * transformations, `SquaredDistance`, see `chain.rs`
 //!
 //! A fused kernel runs where the last of its calls was; the statistics and Adam run where the first was.
 
 use super::adam::neighbours;
+use super::chain::Chain;
 use crate::tape::{Call, Op, Operand, Place, Program, Work};
+use std::collections::HashMap;
 
 /// What a kernel does besides its call.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,8 @@ pub struct Epilogue {
     pub running: Option<Call>,
     /// Steps of Adam for the groups of parameters that come next.
     pub adam: Vec<Call>,
+    /// Transformations that come before, whose result is measured.
+    pub chain: Option<Chain>,
 }
 
 /// A call with what it does besides.
@@ -42,7 +47,11 @@ impl Unit {
     pub fn work(&self) -> Work {
         let own = Work::of(&self.call);
         let elements = self.call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
-        let Epilogue { residual, rectify, mask, running, adam } = &self.after;
+        let Epilogue { residual, rectify, mask, running, adam, chain } = &self.after;
+        if let Some(chain) = chain {
+            let detail = format!("{} of {}", chain.names(), own.detail);
+            return Work { flops: own.flops + chain.flops, bytes: chain.bytes, detail, ..own };
+        }
         let along = |cost: fn(&Call) -> u64| running.iter().chain(adam).map(cost).sum::<u64>();
         let operands = u64::from(residual.is_some()) + u64::from(mask.is_some());
         Work {
@@ -53,15 +62,18 @@ impl Unit {
     }
 }
 
-/// The calls of a program in order of execution, fused where a pattern fits; one by one without `fuse`.
-pub fn units(program: &Program, fuse: bool) -> Vec<Unit> {
+/// The calls of a program in order of execution, fused where a pattern fits; one by one without `fuse`. `chained` chooses the
+/// distances that are computed with the transformations before them.
+pub fn units(program: &Program, fuse: bool, chained: impl Fn(&Call) -> bool) -> Vec<Unit> {
     let mut fusion = Fusion { program, readers: readers(program), taken: vec![false; program.calls.len()] };
+    let mut chains = if fuse { fusion.chains(chained) } else { HashMap::new() };
     let mut units: Vec<(usize, Unit)> = Vec::new();
     for (index, call) in program.calls.iter().enumerate() {
         if fusion.taken[index] {
             continue;
         }
-        let plain = || (index, Unit { index, call: call.clone(), after: Epilogue::default() });
+        let chain = chains.remove(&index);
+        let plain = || (index, Unit { index, call: call.clone(), after: Epilogue { chain, ..Epilogue::default() } });
         units.push(if fuse { fusion.lead(index).unwrap_or_else(plain) } else { plain() });
     }
     units.sort_by_key(|(position, _)| *position);
@@ -90,6 +102,22 @@ struct Fusion<'a> {
 }
 
 impl Fusion<'_> {
+    /// The chains of transformations, by the positions of the distances that they end in.
+    fn chains(&mut self, chained: impl Fn(&Call) -> bool) -> HashMap<usize, Chain> {
+        let mut chains = HashMap::new();
+        for (index, call) in self.program.calls.iter().enumerate() {
+            if matches!(call.op, Op::SquaredDistance { .. })
+                && chained(call)
+                && let Some(chain) = Chain::ending_at(self.program, &self.readers, index)
+                && chain.members.iter().all(|&m| self.may_wait(&self.program.calls[m], m, index))
+            {
+                chain.members.iter().for_each(|&m| self.taken[m] = true);
+                chains.insert(index, chain);
+            }
+        }
+        chains
+    }
+
     /// The unit that the call at `index` leads, and its position; `None` if no pattern fits.
     fn lead(&mut self, index: usize) -> Option<(usize, Unit)> {
         let call = &self.program.calls[index];
@@ -220,9 +248,9 @@ mod tests {
     #[test]
     fn patterns_are_found_and_nothing_is_lost() {
         let program = block();
-        let alone = units(&program, false);
+        let alone = units(&program, false, |_| true);
         assert!(alone.iter().map(|u| u.index).eq(0..program.calls.len()), "without fusion all calls in order");
-        let fused = units(&program, true);
+        let fused = units(&program, true, |_| true);
         let count = |f: &dyn Fn(&Unit) -> bool| fused.iter().filter(|u| f(u)).count();
         assert_eq!(count(&|u| u.after.rectify && u.after.residual.is_none()), 1, "normalised and rectified");
         assert_eq!(count(&|u| u.after.rectify && u.after.residual.is_some()), 1, "with the residual");
@@ -252,8 +280,8 @@ mod tests {
         let y = tape.linear(x, w, b, crate::tape::Rows::Each, None);
         let z = tape.relu(y);
         tape.output(z);
-        assert_eq!(units(&Program::new(&tape), true).len(), 1);
+        assert_eq!(units(&Program::new(&tape), true, |_| true).len(), 1);
         tape.output(y);
-        assert_eq!(units(&Program::new(&tape), true).len(), 2, "the result itself is wanted");
+        assert_eq!(units(&Program::new(&tape), true, |_| true).len(), 2, "the result itself is wanted");
     }
 }

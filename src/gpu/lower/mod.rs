@@ -2,6 +2,7 @@
 
 mod adam;
 mod calls;
+mod chain;
 mod conv;
 mod fuse;
 mod launch;
@@ -11,11 +12,11 @@ mod variants;
 
 pub(super) use conv::MATRIX_BYTES;
 pub use variants::{
-    HALF, MATRIX, MatrixUnit, Need, PLAIN, SUBGROUP, TILED, VARIANTS, VariantChoice, Variants, is_inexact, sizes,
-    variant_of,
+    CHAIN, HALF, MATRIX, MatrixUnit, Need, PLAIN, SUBGROUP, TILED, VARIANTS, VariantChoice, Variants, is_inexact,
+    sizes, variant_of,
 };
 
-use crate::tape::{Arena, Dtype, EngineError, Operand, Place, Program, Storage, Work};
+use crate::tape::{Arena, Call, Dtype, EngineError, Operand, Place, Program, Storage, Work};
 
 /// How a kernel uses a storage buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,7 +111,8 @@ pub fn lower(program: &Program, fuse: bool, variants: &Variants) -> Result<Lower
         dispatches: Vec::with_capacity(program.calls.len()),
         outputs: program.outputs.clone(),
     };
-    for unit in fuse::units(program, fuse) {
+    let chained = |call: &Call| variants.kernel(call.op.name(), call) == chain::KERNEL;
+    for unit in fuse::units(program, fuse, chained) {
         let first = lowered.dispatches.len();
         calls::lower_call(&mut lowered, &unit.call, &unit.after, variants);
         let whole = unit.work();

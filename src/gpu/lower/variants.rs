@@ -20,6 +20,7 @@ pub const VARIANTS: &[(&str, &str, &str)] = &[
     ("conv2d_grad_weight", HALF, "conv2d_grad_weight_half"),
     ("conv2d_grad_weight", MATRIX, "conv2d_grad_weight_matrix"),
     ("linear", TILED, "linear_tiled"),
+    ("squared_distance", CHAIN, "squared_distance_chain"),
 ];
 
 /// Name of the variant that every operation has.
@@ -40,6 +41,9 @@ pub fn is_inexact(variant: &str) -> bool {
     [HALF, MATRIX].contains(&variant)
 }
 
+/// Name of the variants that compute what comes before an operation as well, where nobody else reads it.
+pub const CHAIN: &str = "chain";
+
 /// Name of the variants that reduce by subgroup operations.
 pub const SUBGROUP: &str = "subgroup";
 
@@ -52,6 +56,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("conv2d_grad_input", TILED, PLAIN),
     ("conv2d_grad_weight", TILED, TILED),
     ("linear", TILED, PLAIN),
+    ("squared_distance", CHAIN, PLAIN),
 ];
 
 /// A variant for an operation, at all sizes or at one.

@@ -3,7 +3,7 @@
 use super::Case;
 use super::rows::index;
 use crate::common::builder::Builder;
-use proteus::tape::{Arena, Rows};
+use proteus::tape::{Arena, Padding, Rows, Var};
 use proteus::warp::{Tps, Transformation};
 
 /// How rows find their image, with R and S.
@@ -17,7 +17,70 @@ pub fn cases() -> Vec<Case> {
     control_grid(&mut all);
     morpho(&mut all);
     morpho_limit(&mut all);
+    chains(&mut all);
     all
+}
+
+/// Distances to transformed prototypes, of which nothing on the way is wanted: engines may compute them as one kernel.
+fn chains(all: &mut Vec<Case>) {
+    for (sequence, padding, [c, h, w]) in [
+        ("affine", Padding::Border, [1, 28, 28]),
+        ("projective", Padding::Zeros, [3, 9, 13]),
+        ("color affine control", Padding::Zeros, [3, 28, 28]),
+        ("affine morpho control", Padding::Border, [1, 28, 28]),
+        ("color affine morpho control", Padding::Border, [2, 16, 11]),
+        ("morpho affine morpho affine color", Padding::Border, [1, 13, 7]),
+        ("morpho color", Padding::Border, [1, 1, 1]),
+        ("affine morpho", Padding::Border, [1, 64, 48]),
+    ] {
+        let name = format!("squared_distance after {sequence} of 4 x 3, {padding:?} [{c}, {h}, {w}]");
+        all.push(Case::new(name, move |b| {
+            let (images, prototypes) = (b.normal([4, c, h, w]), b.normal([3, c, h, w]));
+            let mut image = prototypes;
+            for (i, module) in sequence.split(' ').enumerate() {
+                let rows = if i == 0 { Rows::Each } else { Rows::Own };
+                image = transformed(b, module, image, rows, padding);
+            }
+            let d = b.tape.squared_distance(images, image, None, Rows::Own, None);
+            b.out("d", d);
+        }));
+    }
+}
+
+/// One transformation for 4 x 3 rows.
+fn transformed(b: &mut Builder, module: &str, image: Var, rows: Rows, padding: Padding) -> Var {
+    let [c, h, w] = b.tape.shape(image).tail();
+    let near = |b: &mut Builder, width: usize| b.draw([4, 3, width], |rng| 0.2 * rng.normal());
+    match module {
+        "color" => {
+            let beta = near(b, 2 * c);
+            b.tape.color(image, beta, rows, None)
+        }
+        "morpho" => {
+            let beta = near(b, 10);
+            b.tape.morpho(image, beta, 3, rows, None)
+        }
+        _ => {
+            let grid = match module {
+                "affine" => {
+                    let beta = near(b, 6);
+                    b.tape.affine_grid(beta, h, w)
+                }
+                "projective" => {
+                    let beta = near(b, 9);
+                    b.tape.projective_grid(beta, h, w)
+                }
+                _ => {
+                    let constants = Tps { grid_size: 4 }.constants(h, w).into_iter();
+                    let constants: Vec<_> =
+                        constants.map(|c| b.real_in(Arena::Constants, c.shape, &c.values)).collect();
+                    let beta = near(b, 32);
+                    b.tape.control_grid(constants[0], constants[1], beta)
+                }
+            };
+            b.tape.grid_sample(image, grid, padding, rows, None)
+        }
+    }
 }
 
 fn color(all: &mut Vec<Case>) {
