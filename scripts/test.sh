@@ -9,7 +9,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 left_out=0
 scratch=$(mktemp -d)
 log=$scratch/log
 trap 'rm -rf "$scratch"' EXIT
@@ -118,6 +118,7 @@ run_tests() {
     # A test that finds no GPU says so and returns, which the harness takes for a success.
     unable=$(grep -c 'SKIPPED: ' "$log") || true
     if ((unable > ok)); then unable=$ok; fi
+    left_out=$((left_out + $(grep -c '^left out: ' "$log" || true)))
     # Where nothing compiles, or a test binary crashes, no result line says so.
     if ((status != 0 && wrong == 0)); then wrong=1; fi
     passed=$((passed + ok - unable))
@@ -146,6 +147,9 @@ run_tests --all-targets
 # Examples in the documentation are no target of their own.
 run_tests --doc
 
+if ((left_out > 0)); then
+    say "Left out: engines that this machine's GPU or driver cannot run, named above with what it lacks"
+fi
 if ((skipped > 0)); then
     say "Skipped: tests that are marked as ignored, and those above that say SKIPPED and why"
 fi

@@ -15,7 +15,10 @@ mirror=http://deb.debian.org/debian
 
 install() {
     echo "installing Debian 13 with Mesa into $root" >&2
-    rm -rf "$root" &&
+    # What an earlier attempt left is in the way; nothing else is ever removed.
+    if [[ -e $root/proteus-tests ]]; then rm -rf --one-file-system "$root"; fi
+    mkdir -p "$root" &&
+        touch "$root/proteus-tests" &&
         debootstrap --variant=minbase --include=libvulkan1 trixie "$root" "$mirror" >&2 &&
         echo "deb $mirror trixie-backports main" >"$root/etc/apt/sources.list.d/backports.list" &&
         cp -L /etc/resolv.conf "$root/etc/resolv.conf" &&
@@ -24,6 +27,10 @@ install() {
         mkdir -p "$root/tests" &&
         touch "$root/tests/ready"
 }
+if [[ ! -e $root/proteus-tests && -n $(ls -A "$root" 2>/dev/null) ]]; then
+    echo "$root holds other things: name another folder" >&2
+    exit 1
+fi
 [[ -f $root/tests/ready ]] || install || { echo "Debian 13 cannot be installed into $root" >&2; exit 77; }
 
 cargo test --no-run --test op_table --test gpu_engine --message-format json | python3 -c '

@@ -49,10 +49,11 @@ fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
 /// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
     let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
-    let all = [TILED, HALF, SUBGROUP, MATRIX, CHAIN].map(|variant| (true, Variants::all(variant)));
-    let small = Variants::all(MATRIX).with_unit(MatrixUnit { side: 8, subgroup: 64 });
+    let all = [TILED, HALF, SUBGROUP, CHAIN].map(|variant| (true, Variants::all(variant)));
+    let units = [MatrixUnit::LARGE, MatrixUnit { side: 16, subgroup: 64 }, MatrixUnit { side: 8, subgroup: 8 }];
+    let matrix = units.map(|unit| (true, Variants::all(MATRIX).with_unit(Some(unit))));
     let plain = [false, true].map(|fuse| (fuse, Variants::default()));
-    let ways: Vec<_> = plain.into_iter().chain(all).chain([(true, small)]).collect();
+    let ways: Vec<_> = plain.into_iter().chain(all).chain(matrix).collect();
     let programs = cases.chain(preset_steps());
     let lowered = |p: Program| {
         ways.iter().map(|(fuse, variants)| lower(&p, *fuse, variants).expect("lowers")).collect::<Vec<_>>()

@@ -6,6 +6,9 @@
 // meets is ky MAP_COLUMNS + kx positions further on wherever the window is, and the pixels under one tap of UNIT neighbouring
 // windows are a matrix as they lie: nothing is stored twice, there is no im2col.
 //
+// Naga 30 declares Vulkan's memory model for kernels with such matrices and does not say, as that model would have it, that
+// others see what an invocation writes here before a barrier. Drivers order workgroup memory at barriers all the same.
+//
 // Rows are PITCH vec4s apart, a few more than they are long, so that those of a matrix begin in different banks.
 //
 // Depends on the importing file for

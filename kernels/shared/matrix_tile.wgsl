@@ -5,7 +5,8 @@
 // Positions are those of shared/matrix_map.wgsl; some belong to no output and are computed in vain, one in 15 with maps of
 // 28x28. Four subgroups compute 2 UNIT positions each, all channels: for UNIT source channels at a time, which are brought
 // to workgroup memory as f16 with the weights that go with them, 9 taps of products [channels, sources] [sources, positions]
-// whose sums stay f32 in registers. A device may form more subgroups than four; those repeat what others do.
+// whose sums stay f32 in registers. A device may form more subgroups than four, if
+// their size may vary; those repeat what others do and store the same sums to the same places.
 //
 // Depends on the importing file for shared/matrix_map.wgsl, shared/matrix_unit_*.wgsl and
 //   fn weight(s: u32, c: u32, tap: u32) -> f32

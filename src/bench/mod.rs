@@ -21,4 +21,4 @@ pub use reckon::reckon;
 pub use single::Single;
 pub use step::{StepReport, Subject, measure};
 pub use trace::trace;
-pub use tune::{Tuning, computed_by, has_variants, is_wrong, tune, variants};
+pub use tune::{Tuning, computed_by, is_tunable, is_wrong, tune, variants};

@@ -2,7 +2,7 @@
 
 use super::peaks::Peaks;
 use super::step::Subject;
-use crate::gpu::{VariantChoice, Variants, lower};
+use crate::gpu::{MatrixUnit, VariantChoice, Variants, lower};
 use crate::tape::{EngineError, Launch, Program, Store};
 use crate::train::{Ledger, TrainError, training_step};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub fn reckon(
     fuse: bool,
     chosen: &[VariantChoice],
 ) -> Result<Vec<Launch>, TrainError> {
-    let variants = Variants::of_class(false).over(chosen.iter().cloned());
+    let variants = Variants::of_class(false).over(chosen.iter().cloned()).with_unit(Some(MatrixUnit::LARGE));
     let lowered = lower(&program(subject)?, fuse, &variants).map_err(TrainError::from)?;
     let mut start = Duration::ZERO;
     let mut launches = Vec::with_capacity(lowered.dispatches.len());

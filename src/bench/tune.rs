@@ -4,7 +4,8 @@ use super::kernels::{KernelReport, TOLERANCE, measure_call, reference};
 use super::peaks::Peaks;
 use super::single::Single;
 use crate::gpu::{
-    AdapterSummary, GpuEngine, HALF, PLAIN, VARIANTS, VariantChoice, Variants, is_inexact, lower, sizes, variant_of,
+    AdapterSummary, CHAIN, GpuEngine, HALF, PLAIN, VARIANTS, VariantChoice, Variants, is_inexact, lower, sizes,
+    variant_of,
 };
 use crate::tape::{Call, EngineError, Program};
 use std::cmp::Ordering;
@@ -35,9 +36,23 @@ pub fn variants(adapter: &AdapterSummary, half: bool) -> Vec<&'static str> {
     names
 }
 
-/// Whether an operation has variants.
-pub fn has_variants(call: &Call) -> bool {
-    VARIANTS.iter().any(|(operation, ..)| *operation == call.op.name())
+/// Whether a call by itself can be computed by one of these variants besides the plain kernel.
+///
+/// # Errors
+/// As of lowering.
+pub fn is_tunable(
+    names: &[&str],
+    adapter: &AdapterSummary,
+    program: &Program,
+    call: &Call,
+) -> Result<bool, EngineError> {
+    for name in names.iter().filter(|name| **name != PLAIN) {
+        let choice = VariantChoice::new(call.op.name(), name);
+        if choice.is_known() && computed_by(name, adapter, program, call)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Times a call by every variant that can compute it; `engines` has one for each of [`variants`].
@@ -53,7 +68,7 @@ pub fn tune(
     let expected = reference(program, call)?;
     let mut reports = Vec::new();
     for (name, engine) in engines {
-        if !computed_by(name, program, call)? {
+        if !computed_by(name, engine.adapter(), program, call)? {
             continue;
         }
         let report = match measure_call(program, call, &expected, engine, peaks) {
@@ -67,13 +82,18 @@ pub fn tune(
     Ok(Tuning { choice, reports })
 }
 
-/// Whether a variant computes the call, and not another in its place.
+/// Whether a variant computes the call on this device, and not another in its place.
 ///
 /// # Errors
 /// As of lowering.
-pub fn computed_by(variant: &str, program: &Program, call: &Call) -> Result<bool, EngineError> {
+pub fn computed_by(
+    variant: &str,
+    adapter: &AdapterSummary,
+    program: &Program,
+    call: &Call,
+) -> Result<bool, EngineError> {
     let single = Single::with_copies(program, call, 1);
-    let lowered = lower(single.program(), true, &Variants::all(variant))?;
+    let lowered = lower(single.program(), true, &Variants::all(variant).with_unit(adapter.matrix_unit))?;
     Ok(lowered.dispatches.iter().any(|d| variant_of(d.kernel) == (call.op.name(), variant)))
 }
 

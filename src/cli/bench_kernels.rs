@@ -72,7 +72,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut calls: Vec<&Call> = distinct(&program).into_iter().filter(wanted).collect();
     // Sizes that a variant leaves to the plain kernel say nothing about it.
     for choice in &variants {
-        let runs = |call: &Call| computed_by(&choice.variant, &program, call);
+        let adapter = args.choice.find_gpu()?;
+        let runs = |call: &Call| computed_by(&choice.variant, &adapter, &program, call);
         let mut kept = Vec::new();
         for call in calls {
             if call.op.name() != choice.operation || runs(call)? {

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::subject::Choice;
 use super::table::columns;
-use crate::bench::{Tuning, distinct, has_variants, is_wrong, peaks, tune, variants};
+use crate::bench::{Tuning, distinct, is_tunable, is_wrong, peaks, tune, variants};
 use crate::device::tuned_folder;
 use crate::gpu::{Tuned, VARIANTS, VariantChoice};
 use regex_lite::Regex;
@@ -56,8 +56,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let plain = &mut engines[0].1;
     let program = args.choice.subject(1, &[], None)?.program(plain)?;
     let wanted = |name: &str| args.filter.as_ref().is_none_or(|f| f.is_match(name));
-    let calls = distinct(&program).into_iter().filter(|c| has_variants(c) && wanted(c.op.name()));
-    let calls: Vec<_> = calls.collect();
+    let mut calls = Vec::new();
+    for call in distinct(&program).into_iter().filter(|c| wanted(c.op.name())) {
+        if is_tunable(&names, &adapter, &program, call)? {
+            calls.push(call);
+        }
+    }
     if calls.is_empty() {
         let mut operations: Vec<_> = VARIANTS.iter().map(|(operation, ..)| *operation).collect();
         operations.dedup();

@@ -197,8 +197,10 @@ fn rank(device_type: wgpu::DeviceType) -> usize {
 /// The largest unit that kernels can use, if the adapter has all that they need beside it.
 fn matrix_unit(adapter: &wgpu::Adapter) -> Option<MatrixUnit> {
     let subgroup = adapter.get_info().subgroup_max_size as usize;
-    // A workgroup is four subgroups, and 256 invocations are what every device allows.
-    let able = adapter.features().contains(Need::MatrixUnit.feature())
+    // A workgroup is four subgroups, and 256 invocations are what every device allows. On Metal, Naga counts the distance
+    // between the rows of a matrix in other units than on Vulkan.
+    let able = adapter.get_info().backend == wgpu::Backend::Vulkan
+        && adapter.features().contains(Need::MatrixUnit.feature())
         && adapter.limits().max_compute_workgroup_storage_size as usize >= MATRIX_BYTES
         && (1..=64).contains(&subgroup);
     let shapes = if able { adapter.cooperative_matrix_properties() } else { Vec::new() };

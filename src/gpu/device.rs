@@ -49,8 +49,8 @@ impl Gpu {
         let wanted = if options.baseline_limits { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
         let features = (adapter.features() & wanted) | needed;
         let experimental_features = if needed.intersects(wgpu::Features::all_experimental_mask()) {
-            // SAFETY: only the kernels of the variant `matrix` need one. They load and store whole matrices within workgroup
-            // arrays whose lengths lowering computes from the same extents, and are tested under the driver's checks.
+            // SAFETY: only the kernels of the variant `matrix` need one. They load and store whole matrices, of which checks see
+            // no more than the first element, within workgroup arrays whose lengths lowering computes from the same extents.
             unsafe { wgpu::ExperimentalFeatures::enabled() }
         } else {
             wgpu::ExperimentalFeatures::disabled()

@@ -18,7 +18,8 @@ pub struct Options {
     pub baseline_limits: bool,
     /// Writes the text of every kernel in use to this folder, its constants as a header.
     pub dump_wgsl: Option<PathBuf>,
-    /// Files that replace built-in kernels, by the kernels' names. Turns `checked` on for these.
+    /// Files that replace built-in kernels, by the kernels' names. Turns `checked` on for these; loads and stores of whole
+    /// matrices (cooperative ones) are beyond these checks.
     pub kernels: Vec<(String, PathBuf)>,
     /// Variants of kernels to use instead of those that devices of this class start with; the first that fits holds.
     pub variants: Vec<VariantChoice>,

@@ -23,7 +23,7 @@ impl Candidate {
     pub fn leave(&self, program: &Program) -> Option<Tolerance> {
         let variant = self.inexact?;
         // The smallest unit computes the most.
-        let unit = gpu::MatrixUnit { side: 8, subgroup: 8 };
+        let unit = Some(gpu::MatrixUnit { side: 8, subgroup: 8 });
         let lowered = gpu::lower(program, true, &gpu::Variants::all(variant).with_unit(unit)).ok()?;
         let kernels = lowered.dispatches.iter().filter(|d| gpu::variant_of(d.kernel).1 == variant).count();
         // A matrix unit has both factors rounded.

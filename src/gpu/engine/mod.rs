@@ -45,7 +45,11 @@ impl GpuEngine {
     /// Opens the adapter that `selection` names: `gpu`, `gpu:1`, or part of an adapter's name.
     pub fn new(selection: &str, options: Options) -> Result<Self, GpuError> {
         let selection: Selection = selection.parse()?;
-        let (wgpu_adapter, adapter) = adapter::select(&selection)?;
+        let (wgpu_adapter, mut adapter) = adapter::select(&selection)?;
+        if options.baseline_limits {
+            // Its kernels need more workgroup memory.
+            adapter.matrix_unit = None;
+        }
         let tuned = match &options.tuned {
             Some(folder) => Tuned::read(folder, &adapter)?.choice,
             None => Vec::new(),
@@ -53,8 +57,7 @@ impl GpuEngine {
         let chosen = choices(&options, &tuned);
         let needed = features(&adapter, &chosen)?;
         let gpu = Gpu::open(&wgpu_adapter, &adapter, &options, needed)?;
-        let unit = adapter.matrix_unit.unwrap_or_default();
-        let variants = Variants::of_class(adapter.software).over(chosen).with_unit(unit);
+        let variants = Variants::of_class(adapter.software).over(chosen).with_unit(adapter.matrix_unit);
         let pipelines = Pipelines::new(options.checked, options.kernels.clone(), options.dump_wgsl.clone());
         Ok(GpuEngine {
             gpu,

@@ -109,7 +109,7 @@ impl Fusion<'_> {
             if matches!(call.op, Op::SquaredDistance { .. })
                 && chained(call)
                 && let Some(chain) = Chain::ending_at(self.program, &self.readers, index)
-                && chain.members.iter().all(|&m| self.may_wait(&self.program.calls[m], m, index))
+                && chain.members.iter().all(|&m| self.may_wait(&self.program.calls[m].inputs, m, index))
             {
                 chain.members.iter().for_each(|&m| self.taken[m] = true);
                 chains.insert(index, chain);
@@ -166,7 +166,8 @@ impl Fusion<'_> {
                 }
                 members.push(next);
                 position = next;
-                if !self.may_wait(call, index, position) {
+                let late = call.inputs.iter().chain(&after.residual);
+                if !self.may_wait(late, index, position) {
                     return None;
                 }
             }
@@ -204,14 +205,14 @@ impl Fusion<'_> {
         (transient && whole && !self.taken[reader]).then_some(reader)
     }
 
-    /// Whether a call can run at `position` instead: nothing before that changes what it reads.
-    fn may_wait(&self, call: &Call, index: usize, position: usize) -> bool {
+    /// Whether what the call at `index` does can be done at `position` instead: nothing before that changes what it reads.
+    fn may_wait<'o>(&self, read: impl IntoIterator<Item = &'o Operand>, index: usize, position: usize) -> bool {
         let storages = &self.program.storages;
         let arena = |o: &Operand| match storages[o.storage].place {
             Place::Persistent { arena, .. } => Some(arena),
             Place::Transient => None,
         };
-        let read: Vec<_> = call.inputs.iter().filter_map(arena).collect();
+        let read: Vec<_> = read.into_iter().filter_map(arena).collect();
         let between = &self.program.calls[index + 1..position];
         !between.iter().flat_map(|c| &c.outputs).filter_map(arena).any(|written| read.contains(&written))
     }

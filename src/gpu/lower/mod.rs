@@ -103,7 +103,8 @@ enum Region {
 pub fn lower(program: &Program, fuse: bool, variants: &Variants) -> Result<Lowered, EngineError> {
     let limit = u32::MAX as usize;
     if let Some(storage) = program.storages.iter().find(|s| s.len > limit) {
-        let (bytes, what) = (storage.len * storage.dtype.size(), "a tensor".to_string());
+        let (bytes, limit) = (storage.len * storage.dtype.size(), limit * storage.dtype.size());
+        let what = "a tensor".to_string();
         return Err(EngineError::TooLarge { device: "32-bit indexing".to_string(), what, bytes, limit });
     }
     let mut lowered = Lowered {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Operations that more than one kernel computes: the operation, the variant's name, its kernel. The plain kernel has the
-/// operation's name and takes any size; a variant takes what it can and leaves the rest to the plain one, those of
-/// convolutions by matrix units first to the tiled one.
+/// operation's name and takes any size; a variant takes what it can and leaves the rest to the plain one, or with convolutions
+/// to what would be chosen next.
 pub const VARIANTS: &[(&str, &str, &str)] = &[
     ("batch_norm_stats", SUBGROUP, "batch_norm_stats_subgroup"),
     ("batch_norm_grad_params", SUBGROUP, "batch_norm_grad_params_subgroup"),
@@ -180,19 +180,17 @@ pub struct MatrixUnit {
     pub subgroup: usize,
 }
 
-impl Default for MatrixUnit {
+impl MatrixUnit {
     /// As large GPUs have them.
-    fn default() -> Self {
-        MatrixUnit { side: 16, subgroup: 32 }
-    }
+    pub const LARGE: MatrixUnit = MatrixUnit { side: 16, subgroup: 32 };
 }
 
 /// The choices of a device: the first that fits an operation holds.
 #[derive(Clone, Debug, Default)]
 pub struct Variants {
     choices: Vec<VariantChoice>,
-    /// What [`MATRIX`] is computed by.
-    pub(super) unit: MatrixUnit,
+    /// What [`MATRIX`] is computed by; without one nothing is.
+    pub(super) unit: Option<MatrixUnit>,
 }
 
 impl Variants {
@@ -215,24 +213,29 @@ impl Variants {
     }
 
     /// The same for a device with this unit.
-    pub fn with_unit(self, unit: MatrixUnit) -> Self {
+    pub fn with_unit(self, unit: Option<MatrixUnit>) -> Self {
         Variants { unit, ..self }
     }
 
     /// The kernel that is to compute a call; lowering takes the plain one where the variant does not fit.
     pub(super) fn kernel(&self, operation: &'static str, call: &Call) -> &'static str {
-        let mut of_operation = self.choices.iter().filter(|c| c.operation == operation).peekable();
-        if of_operation.peek().is_none() {
-            return operation;
-        }
-        let sizes = sizes(call);
-        let choice = of_operation.find(|c| c.sizes.as_ref().is_none_or(|s| *s == sizes));
-        choice.map_or(operation, |c| kernel_of(operation, &c.variant))
+        self.kernels(operation, call).next().unwrap_or(operation)
+    }
+
+    /// The kernels that are to compute a call, each where those before it do not fit; none after the plain one.
+    pub(super) fn kernels(&self, operation: &'static str, call: &Call) -> impl Iterator<Item = &'static str> {
+        let sizes = std::cell::OnceCell::new();
+        let fits = move |c: &&VariantChoice| {
+            let same = |s: &String| s == sizes.get_or_init(|| self::sizes(call));
+            c.operation == operation && c.sizes.as_ref().is_none_or(same)
+        };
+        let kernels = self.choices.iter().filter(fits).map(move |c| kernel_of(operation, &c.variant));
+        kernels.take_while(move |kernel| *kernel != operation)
     }
 }
 
 /// The kernel that is a variant of an operation; the plain one if it has no such variant.
-pub(super) fn kernel_of(operation: &'static str, variant: &str) -> &'static str {
+fn kernel_of(operation: &'static str, variant: &str) -> &'static str {
     let found = VARIANTS.iter().find(|(o, v, _)| *o == operation && *v == variant);
     found.map_or(operation, |(.., kernel)| kernel)
 }
@@ -285,9 +288,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_matrix_unit_does_not_suit_is_tiled() {
+    fn what_a_matrix_unit_does_not_suit_is_left_to_the_next_choice() {
         let kernel = |stride: usize, side: usize| {
-            let variants = Variants::all(MATRIX).with_unit(MatrixUnit { side, subgroup: 32 });
+            let unit = Some(MatrixUnit { side, subgroup: 32 });
+            let variants = Variants::all(TILED).over(VariantChoice::everywhere(MATRIX)).with_unit(unit);
             crate::gpu::lower(&convolution(stride), true, &variants).expect("lowers").dispatches[0].kernel
         };
         assert_eq!(kernel(1, 8), "conv2d_matrix");

@@ -175,6 +175,9 @@ fn convolutions(all: &mut Vec<Case>) {
         // Rows longer than a workgroup takes.
         convolution([1, 5, 5, 130], [7, 3, 3], 1, 1),
         convolution([1, 5, 5, 126], [7, 3, 3], 2, 1),
+        // Other borders where tiles and matrix units could take the map, and rows too long for tiles twice as wide.
+        convolution([3, 12, 9, 11], [20, 3, 3], 1, 0),
+        convolution([3, 12, 9, 11], [20, 3, 3], 1, 2),
         // Other windows, strides and pads, some of which leave the last pixels unread.
         convolution([3, 16, 14, 14], [32, 1, 1], 2, 0),
         convolution([1, 3, 9, 9], [5, 1, 1], 1, 1),
@@ -194,7 +197,9 @@ fn convolutions(all: &mut Vec<Case>) {
         convolution([6, 1, 57, 54], [33, 3, 3], 1, 1),
         convolution([16, 1, 113, 107], [13, 3, 3], 2, 0),
     ];
-    all.extend(large.map(|case| case.no_differences(MANY)));
+    // Rows for which a matrix unit has room for half a tile, of channels and then of weights.
+    let long = [convolution([1, 9, 3, 380], [17, 3, 3], 1, 1), convolution([1, 9, 3, 400], [17, 3, 3], 1, 1)];
+    all.extend(large.into_iter().chain(long).map(|case| case.no_differences(MANY)));
     all.push(Case::new("conv2d of large and zero values", |b| {
         let x = b.draw([1, 3, 7, 7], |rng| if rng.below(3) == 0 { 0.0 } else { 1e4 * rng.normal() });
         let w = b.draw([4, 3, 3, 3], |rng| 1e-4 * rng.normal());

@@ -4,7 +4,7 @@ use super::{Cover, MatrixUnit, WeightCover};
 use crate::gpu::lower::folded;
 use crate::tape::{ConvSpec, Operand};
 
-/// Bytes of workgroup memory that these kernels take at most: all devices with such a unit have them.
+/// Bytes of workgroup memory that these kernels take at most; a device with fewer counts as one without such a unit.
 pub const WORKGROUP_BYTES: usize = 32 << 10;
 
 /// Subgroups of a workgroup (SUBGROUPS in the kernels).

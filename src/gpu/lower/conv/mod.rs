@@ -8,14 +8,15 @@ pub(in crate::gpu) use matrix::WORKGROUP_BYTES as MATRIX_BYTES;
 use super::calls::sum_rows;
 use super::fuse::Epilogue;
 use super::launch::Launch;
-use super::variants::{MATRIX, MatrixUnit, PLAIN, TILED, Variants, is_inexact, kernel_of, variant_of};
+use super::variants::{MATRIX, MatrixUnit, Variants, is_inexact, variant_of};
 use super::{Lowered, folded};
 use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
 
-/// Workgroups that the weight gradient aims at: plain, and the others.
-const GRAD_WEIGHT_GROUPS: [usize; 2] = [1024, 512];
-/// The fewest pixels worth a workgroup of the plain weight gradient.
-const GRAD_WEIGHT_PIXELS: usize = 256;
+/// Workgroups that the plain weight gradient aims at, and the fewest pixels worth one.
+const PLAIN_GROUPS: usize = 1024;
+const PLAIN_PIXELS: usize = 256;
+/// Workgroups that the others aim at.
+const COVER_GROUPS: usize = 512;
 /// Elements at most of the partial weight gradients.
 const GRAD_WEIGHT_WORKSPACE: usize = 1 << 24;
 
@@ -24,13 +25,6 @@ const GRAD_WEIGHT_WORKSPACE: usize = 1 << 24;
 fn scale(gradient: &Operand) -> f64 {
     let [batch, _, height, width] = gradient.shape.tail();
     16.0 * f64::from((batch * height * width).ilog2()).exp2()
-}
-
-/// The kernels to try for a call before the plain one.
-fn candidates(call: &Call, variants: &Variants) -> impl Iterator<Item = &'static str> {
-    let chosen = variants.kernel(call.op.name(), call);
-    let next = (variant_of(chosen).1 == MATRIX).then(|| kernel_of(call.op.name(), TILED));
-    std::iter::once(chosen).chain(next)
 }
 
 /// How a kernel for 3x3 windows covers the result of a convolution.
@@ -51,11 +45,10 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
     };
     let [_, _, kh, kw] = w.shape.tail();
     if let Some(spec) = padded(forward, spec).filter(|_| [kh, kw] == [3, 3]) {
-        for kernel in candidates(call, variants) {
+        for kernel in variants.kernels(call.op.name(), call) {
             let variant = variant_of(kernel).1;
             let cover = match variant {
-                PLAIN => None,
-                MATRIX => matrix::convolution(spec, input, output, variants.unit),
+                MATRIX => variants.unit.and_then(|unit| matrix::convolution(spec, input, output, unit)),
                 _ => tiled::convolution(spec, input, output, variant),
             };
             let Some(Cover { constants, count: (name, count), groups }) = cover else { continue };
@@ -107,15 +100,16 @@ pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, va
     let (x, dy, dw) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
     let [_, _, kh, kw] = dw.shape.tail();
     if [kh, kw] == [3, 3] {
-        for kernel in candidates(call, variants) {
+        for kernel in variants.kernels(call.op.name(), call) {
             let variant = variant_of(kernel).1;
             let cover = match variant {
-                PLAIN => None,
-                MATRIX => matrix::weights(spec, x, dy, variants.unit),
+                MATRIX => variants.unit.and_then(|unit| matrix::weights(spec, x, dy, unit)),
                 _ => tiled::weights(spec, x, dy, variant),
             };
             let Some(WeightCover { constants, tiles, parts, count: (name, count) }) = cover else { continue };
-            let split = Split::new(GRAD_WEIGHT_GROUPS[1].div_ceil(tiles[0] * tiles[1]), parts, 1, dw);
+            // Each split has sums of its own to write and to add up: two tiles of a matrix unit at least.
+            let worth = if variant == MATRIX { parts.div_ceil(2) } else { parts };
+            let split = Split::new(COVER_GROUPS.div_ceil(tiles[0] * tiles[1]).min(worth), parts, 1, dw);
             let launch = Launch::new(kernel).constants(&constants);
             let launch = if variant == MATRIX { launch.constant("SCALE", scale(dy)) } else { launch };
             let launch = launch.param(name, count).param("chunk", split.chunk).read_all(&call.inputs);
@@ -127,7 +121,7 @@ pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, va
     let [_, co, oh, ow] = dy.shape.tail();
     let pixels = batch * oh * ow;
     let tiles = [(ci * kh * kw).div_ceil(64), co.div_ceil(16)];
-    let wanted = GRAD_WEIGHT_GROUPS[0].div_ceil(tiles[0] * tiles[1]).min(pixels.div_ceil(GRAD_WEIGHT_PIXELS));
+    let wanted = PLAIN_GROUPS.div_ceil(tiles[0] * tiles[1]).min(pixels.div_ceil(PLAIN_PIXELS));
     // Whole tiles of 16 pixels; fewer splits may do then.
     let split = Split::new(wanted, pixels, 16, dw);
     let launch = Launch::new(call.op.name()).window(kh, kw, spec);
