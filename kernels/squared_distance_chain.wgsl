@@ -1,10 +1,11 @@
-// d[b,j] = 1/n sum over elements of (x[b] - t[r])^2, with t[r] = the transformations of source[s] one after the other, s the
+// d[b,j] = 1/n sum over elements of weights (x[b] - t[r])^2, with t[r] = the transformations of source[s] one after the other, s the
 // partner of row r = b J + j
 //
 // source [S,CHANNELS,HEIGHT,WIDTH], x [B,CHANNELS,HEIGHT,WIDTH], d [B,J], R = B J; a0 to a3 the parameters of the stages:
 // color [R,CHANNELS,2], affine [R,6], projective [R,9], control points [R,CONTROLS,2] with the matrix [CONTROLS,HEIGHT,WIDTH]
 // and the base [HEIGHT,WIDTH,2] among the controls, morphology [R,1+KERNEL^2]. Each computes what color, affine_grid,
-// projective_grid and control_grid with grid_sample, and morpho_exp with morpho do.
+// projective_grid and control_grid with grid_sample, and morpho_exp with morpho do. With WEIGHTED there are no more than three
+// stages, and a3 is the weights [CHANNELS,HEIGHT,WIDTH].
 // The images on the way stay in workgroup memory: two that take turns, and the exponentials of a morphology.
 // Workgroup: 128 invocations for one row, channel by channel. Grid: rows (linear, folded).
 // Deterministic: strided partial sums over channels and pixels, then a fixed tree.
@@ -28,6 +29,7 @@ override STAGE_0: u32 = 0u;
 override STAGE_1: u32 = 0u;
 override STAGE_2: u32 = 0u;
 override STAGE_3: u32 = 0u;
+override WEIGHTED: bool = false;
 override CHANNELS: u32 = 1u;
 override HEIGHT: u32 = 28u;
 override WIDTH: u32 = 28u;
@@ -211,7 +213,11 @@ fn main(
         }
         for (var p = lane; p < pixels; p += WG_SIZE) {
             let e = x[(image * CHANNELS + c) * pixels + p] - sh_images[at + p];
-            sum += e * e;
+            if WEIGHTED {
+                sum += a3[c * pixels + p] * e * e;
+            } else {
+                sum += e * e;
+            }
         }
         // The next channel overwrites what other lanes may still be reading.
         workgroupBarrier();

@@ -28,7 +28,8 @@ pub fn variants(adapter: &AdapterSummary, half: bool) -> Vec<&'static str> {
     let mut names = vec![PLAIN];
     for &(operation, name, _) in VARIANTS {
         let able = VariantChoice::new(operation, name).need().is_none_or(|need| adapter.has(need));
-        let wanted = half || !is_inexact(name);
+        // A chain is more than an operation by itself.
+        let wanted = name != CHAIN && (half || !is_inexact(name));
         if !names.contains(&name) && wanted && (able || name == HALF) {
             names.push(name);
         }

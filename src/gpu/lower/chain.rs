@@ -41,6 +41,8 @@ pub struct Chain {
     window: Option<usize>,
     /// Matrix and base of control points, tensors of one arena.
     control: Option<[Operand; 2]>,
+    /// Weights of the distance.
+    weights: Option<Operand>,
 }
 
 /// A call that may be part of a chain: what it reads as its image, and the calls that compute its other operand.
@@ -58,10 +60,8 @@ impl Chain {
     /// or if one row does not fit.
     pub fn ending_at(program: &Program, readers: &[Vec<usize>], index: usize) -> Option<Chain> {
         let distance = &program.calls[index];
-        let (Op::SquaredDistance { rows: Rows::Own, weighted: false }, [x, t]) = (&distance.op, &distance.inputs[..])
-        else {
-            return None;
-        };
+        let Op::SquaredDistance { rows: Rows::Own, weighted } = distance.op else { return None };
+        let (x, t) = (&distance.inputs[0], &distance.inputs[1]);
         let mut chain = Chain {
             members: Vec::new(),
             flops: 0,
@@ -71,8 +71,10 @@ impl Chain {
             padding: None,
             window: None,
             control: None,
+            weights: distance.inputs.get(2).filter(|_| weighted).cloned(),
         };
-        while chain.stages.len() < STAGES.len()
+        // The last binding may be taken by the weights.
+        while chain.stages.len() < STAGES.len() - usize::from(weighted)
             && chain.source.shape.rows(3) == t.shape.rows(3)
             && let Some(stage) = chain.before(program, readers, index)
         {
@@ -86,7 +88,8 @@ impl Chain {
             return None;
         }
         let read = [x, &chain.source].into_iter().chain(chain.stages.iter().map(|(_, p)| p));
-        let moved = read.chain(chain.control.iter().flatten()).chain(&distance.outputs).map(|o| o.shape.len());
+        let read = read.chain(chain.control.iter().flatten()).chain(&chain.weights);
+        let moved = read.chain(&distance.outputs).map(|o| o.shape.len());
         chain.bytes = 4 * moved.sum::<usize>() as u64;
         chain.flops = chain.members.iter().map(|&m| program.calls[m].flops()).sum();
         Some(chain)
@@ -152,7 +155,7 @@ impl Chain {
         for (i, name) in STAGES.into_iter().enumerate() {
             launch = launch.constant(name, self.stages.get(i).map_or(0, |(kind, _)| *kind as u32));
         }
-        launch = launch.constants(&[
+        launch = launch.constant("WEIGHTED", self.weights.is_some()).constants(&[
             ("CHANNELS", channels),
             ("HEIGHT", height),
             ("WIDTH", width),
@@ -169,7 +172,8 @@ impl Chain {
         launch = launch.param("shared_rows", self.source.shape.rows(3)).param("matrix", matrix).param("base", base);
         launch = launch.read(&self.source).read(&call.inputs[0]);
         for i in 0..STAGES.len() {
-            launch = launch.read_optional(self.stages.get(i).map(|(_, parameters)| parameters));
+            let last = if i + 1 == STAGES.len() { self.weights.as_ref() } else { None };
+            launch = launch.read_optional(self.stages.get(i).map(|(_, parameters)| parameters).or(last));
         }
         launch = match control {
             Some((storage, _)) => launch.read_storage(storage),
@@ -231,4 +235,40 @@ fn both(lowered: &mut Lowered, tensors: &[Operand; 2]) -> (usize, [usize; 2]) {
     let place = Place::Persistent { arena, offset: first };
     lowered.storages.push(Storage { len: a_end.max(b_end) - first, dtype: Dtype::F32, place });
     (lowered.storages.len() - 1, [a - first, b - first])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{CHAIN, Variants, lower};
+    use crate::tape::{Store, Tape, Var};
+
+    /// The kernels of a distance after an affine map and a color of images of these sizes; `also` may want more.
+    fn kernels([h, w]: [usize; 2], weighted: bool, also: impl Fn(&mut Tape, Var)) -> Vec<&'static str> {
+        let (mut tape, mut store) = (Tape::new(), Store::new());
+        let mut add = |tape: &mut Tape, shape: &[usize]| {
+            let id = store.add("operand", shape, Arena::Constants);
+            tape.persistent(&store, id)
+        };
+        let [x, t] = [4, 3].map(|n| add(&mut tape, &[n, 1, h, w]));
+        let [theta, beta] = [6, 2].map(|n| add(&mut tape, &[4, 3, n]));
+        let weights = weighted.then(|| add(&mut tape, &[1, h, w]));
+        let grid = tape.affine_grid(theta, h, w);
+        let warped = tape.grid_sample(t, grid, Padding::Border, Rows::Each, None);
+        let colored = tape.color(warped, beta, Rows::Own, None);
+        let d = tape.squared_distance(x, colored, weights, Rows::Own, None);
+        tape.output(d);
+        also(&mut tape, warped);
+        let lowered = lower(&Program::new(&tape), true, &Variants::all(CHAIN)).expect("lowers");
+        lowered.dispatches.iter().map(|d| d.kernel).collect()
+    }
+
+    #[test]
+    fn what_nobody_else_reads_is_computed_on_the_way() {
+        assert_eq!(kernels([28, 28], false, |_, _| {}), [KERNEL]);
+        assert_eq!(kernels([28, 28], true, |_, _| {}), [KERNEL]);
+        let wanted = kernels([28, 28], false, |tape, warped| tape.output(warped));
+        assert_eq!(wanted, ["affine_grid", "grid_sample", KERNEL], "from there on");
+        assert_eq!(kernels([64, 48], false, |_, _| {}).last(), Some(&"squared_distance"), "two images have no room");
+    }
 }

@@ -56,7 +56,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("conv2d_grad_input", TILED, PLAIN),
     ("conv2d_grad_weight", TILED, TILED),
     ("linear", TILED, PLAIN),
-    ("squared_distance", CHAIN, PLAIN),
+    ("squared_distance", CHAIN, CHAIN),
 ];
 
 /// A variant for an operation, at all sizes or at one.

@@ -23,17 +23,19 @@ pub fn cases() -> Vec<Case> {
 
 /// Distances to transformed prototypes, of which nothing on the way is wanted: engines may compute them as one kernel.
 fn chains(all: &mut Vec<Case>) {
-    for (sequence, padding, [c, h, w]) in [
-        ("affine", Padding::Border, [1, 28, 28]),
-        ("projective", Padding::Zeros, [3, 9, 13]),
-        ("color affine control", Padding::Zeros, [3, 28, 28]),
-        ("affine morpho control", Padding::Border, [1, 28, 28]),
-        ("color affine morpho control", Padding::Border, [2, 16, 11]),
-        ("morpho affine morpho affine color", Padding::Border, [1, 13, 7]),
-        ("morpho color", Padding::Border, [1, 1, 1]),
-        ("affine morpho", Padding::Border, [1, 64, 48]),
+    for (sequence, padding, [c, h, w], weighted) in [
+        ("affine", Padding::Border, [1, 28, 28], false),
+        ("projective", Padding::Zeros, [3, 9, 13], true),
+        ("color affine control", Padding::Zeros, [3, 28, 28], true),
+        ("affine morpho control", Padding::Border, [1, 28, 28], false),
+        ("color affine morpho control", Padding::Border, [2, 16, 11], false),
+        ("affine color morpho control", Padding::Border, [2, 16, 11], true),
+        ("morpho affine morpho affine color", Padding::Border, [1, 13, 7], false),
+        ("morpho color", Padding::Border, [1, 1, 1], false),
+        ("affine morpho", Padding::Border, [1, 64, 48], false),
     ] {
-        let name = format!("squared_distance after {sequence} of 4 x 3, {padding:?} [{c}, {h}, {w}]");
+        let with = if weighted { ", weighted" } else { "" };
+        let name = format!("squared_distance after {sequence} of 4 x 3, {padding:?} [{c}, {h}, {w}]{with}");
         all.push(Case::new(name, move |b| {
             let (images, prototypes) = (b.normal([4, c, h, w]), b.normal([3, c, h, w]));
             let mut image = prototypes;
@@ -41,7 +43,8 @@ fn chains(all: &mut Vec<Case>) {
                 let rows = if i == 0 { Rows::Each } else { Rows::Own };
                 image = transformed(b, module, image, rows, padding);
             }
-            let d = b.tape.squared_distance(images, image, None, Rows::Own, None);
+            let weights = weighted.then(|| b.draw([c, h, w], |rng| rng.uniform(0.1, 2.0)));
+            let d = b.tape.squared_distance(images, image, weights, Rows::Own, None);
             b.out("d", d);
         }));
     }
