@@ -28,7 +28,7 @@ step encoder --sweep encoder=resnet20,resnet32,resnet44
 echo "== what savings are worth"
 step whole
 savings=(reuse)
-if [[ $device == cpu ]]; then savings+=(winograd chains); else savings+=(fusion); fi
+if [[ $device == cpu ]]; then savings+=(winograd chains simd); else savings+=(fusion); fi
 for saving in "${savings[@]}"; do step "without-$saving" --without "$saving"; done
 step whole-again
 echo "== presets"

@@ -37,7 +37,12 @@ impl Subject {
     ) -> Result<Self, ConfigError> {
         let mut config = preset(name)?.set(changes)?;
         let sequence = config.check()?;
-        let active = active.unwrap_or(usize::MAX).min(sequence.0.len());
+        let all = sequence.0.len();
+        if let Some(active) = active.filter(|&active| active > all) {
+            let problem = format!("'{sequence}' has the stages 0 to {all}");
+            return Err(ConfigError::Value { key: "--stage", value: active.to_string(), problem });
+        }
+        let active = active.unwrap_or(all);
         for (i, milestone) in config.curriculum.iter_mut().enumerate() {
             *milestone = if i < active { 0 } else { config.epochs };
         }

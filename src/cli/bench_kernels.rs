@@ -59,7 +59,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let (mut engine, chosen) = args.choice.open_with(false, ours)?;
     if !replaced.is_empty() && engine.kind() != "gpu" {
         return Err(Failure::User(format!(
-            "--kernel replaces WGSL, and the device is {chosen}; choose one with --device gpu"
+            "--kernel replaces WGSL, and the device is {chosen}; choose a GPU with --device gpu, or --device llvmpipe for the \
+             software driver"
         )));
     }
     let program = subject.program(engine.as_mut())?;

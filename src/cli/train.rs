@@ -72,7 +72,7 @@ pub struct Args {
     /// How they are brought to it: crop (the middle), stretch or pad (with black): --set fit=F
     #[arg(long, value_name = "F")]
     fit: Option<String>,
-    /// Run folder, new or empty [default: runs/<dataset>/<mmdd>_<preset>]
+    /// Run folder, new or empty [default: runs/<dataset>/<mmdd>_<preset>, with _2, _3 ... if taken]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with a run that was stopped, or with the unfinished ones of --runs
@@ -95,7 +95,7 @@ pub struct Args {
     /// Write the WGSL of every kernel in use to this folder
     #[arg(long, value_name = "DIR")]
     pub dump_wgsl: Option<PathBuf>,
-    /// Print nothing but errors
+    /// Print nothing but errors and warnings
     #[arg(short, long)]
     pub quiet: bool,
 }

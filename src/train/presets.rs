@@ -28,6 +28,8 @@ pub fn preset(name: &str) -> Result<Config, ConfigError> {
     let names = PRESETS.map(|(known, _)| known);
     match PRESETS.iter().find(|(known, _)| *known == name) {
         Some((_, text)) => Config::from_toml(text, &format!("preset {name}")),
+        None if crate::data::catalog::find(name).is_ok() => Err(ConfigError::NoPreset(name.into())),
+        None if name.contains(std::path::MAIN_SEPARATOR) => Err(ConfigError::NoSuchPath(name.into())),
         None => Err(ConfigError::UnknownPreset {
             name: name.into(),
             nearest: nearest(name, &names),
@@ -51,5 +53,9 @@ mod tests {
         }
         let error = preset("mnist6k").expect_err("no such preset").to_string();
         assert!(error.contains("mnist5k"), "{error}");
+        let error = preset("coil20").expect_err("a set without a preset").to_string();
+        assert!(error.contains("--set dataset=coil20"), "{error}");
+        let error = preset("no/such/photos").expect_err("no folder").to_string();
+        assert!(error.contains("'no/such/photos' is neither"), "{error}");
     }
 }

@@ -22,6 +22,16 @@ pub enum ConfigError {
         /// All of them.
         known: String,
     },
+    /// A data set of that name has none.
+    #[error(
+        "{0} is a data set without a preset: train it with --set, as in proteus train --set dataset={0} -k 20 --data DIR"
+    )]
+    NoPreset(String),
+    /// A path that leads nowhere.
+    #[error(
+        "'{0}' is neither a folder of images nor a .toml file: there is nothing of that name, or it is another file"
+    )]
+    NoSuchPath(String),
     /// A key that does not exist.
     #[error("unknown key '{key}' in {origin}{}; the keys are: {}", did_you_mean(nearest), KEYS.join(", "))]
     UnknownKey {

@@ -139,6 +139,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_key_is_documented_with_its_default() {
+        let text = include_str!("../../../docs/configuration.md");
+        let table = toml::Table::try_from(Config::default()).expect("plain values");
+        for (key, value) in &table {
+            let row = text.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{key}`")));
+            let row = row.unwrap_or_else(|| panic!("docs/configuration.md says nothing of {key}"));
+            let default = row.split('|').nth(2).expect("a second column");
+            let told = match value {
+                toml::Value::Float(number) => default.split(',').any(|d| d.trim().parse() == Ok(*number)),
+                toml::Value::String(text) => default.contains(text.as_str()),
+                other => default.contains(&other.to_string()),
+            };
+            assert!(told, "docs/configuration.md: {key} is {value}, not {default}");
+        }
+    }
+
+    #[test]
     fn the_list_of_keys_is_complete() {
         let table = toml::Table::try_from(Config::default()).expect("plain values");
         let mut keys: Vec<&str> = table.keys().map(String::as_str).collect();
