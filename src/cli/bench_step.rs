@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::subject::{Choice, Steps, write_plot};
 use super::table::columns;
 use crate::bench::{Point, StepReport, Subject, measure, sweep};
+use crate::train::KEYS;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -95,6 +96,12 @@ fn parse(sweep: &str) -> Result<Vec<Setting>, Failure> {
         "batch" => "batch_size",
         key => key,
     };
+    if !["", "size"].contains(&key) && !KEYS.contains(&key) {
+        let keys = KEYS.join(", ");
+        return Err(Failure::User(format!(
+            "--sweep {sweep}: unknown key '{key}'; the keys are k, batch, size, {keys}"
+        )));
+    }
     let values: Vec<Setting> = values.split(',').map(|v| (key.to_string(), v.trim().to_string())).collect();
     if values.iter().any(|(key, value)| key.is_empty() || value.is_empty()) { Err(wrong()) } else { Ok(values) }
 }

@@ -22,7 +22,7 @@ pub struct Args {
     file: PathBuf,
     /// Run folder to make, new or empty
     run: PathBuf,
-    /// Preset to take the data set and the settings of training from (mnist5k)
+    /// Preset to take the data set and the settings of training from, for example mnist5k; this or --set dataset= is needed
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Replace a value of the configuration, the file's included; may be repeated
@@ -37,6 +37,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
+    let published = Published::open(&args.file)?;
     let named = |a: &String| a.split_once('=').is_some_and(|(key, _)| key.trim() == "dataset");
     let base = match &args.preset {
         Some(name) => preset(name)?,
@@ -51,7 +52,6 @@ pub fn run(args: Args) -> Result<(), Failure> {
             )));
         }
     };
-    let published = Published::open(&args.file)?;
     let config = published.config(base, &args.assignments)?;
     let set = load(&config, &args.places, false)?;
     let imported = published.write(&args.run, &config, &set, args.active)?;

@@ -28,10 +28,10 @@ impl Tolerance {
 impl Tolerance {
     /// What so many kernels with 16-bit pixels may be off together, see [`Self::at_least`]. Pixels are rounded by 4.9e-4 of
     /// themselves at most and 2e-4 in the root mean square, and a sum of products of normal numbers is off by as much of its
-    /// own mean square; the worst of many thousands is twelve times that. Errors of several kernels add in squares.
+    /// own mean square; the worst of many thousands is ten times that. Errors of several kernels add in squares.
     pub fn half(kernels: usize) -> Tolerance {
         let n = kernels as f64;
-        Tolerance { nmse: 1.5e-7 * n, worst: 2.5e-3 * n.sqrt(), reason: "numbers of 11 bits" }
+        Tolerance { nmse: 1.5e-7 * n, worst: 2e-3 * n.sqrt(), reason: "numbers of 11 bits" }
     }
 
     /// This one, or the other where that allows more.
