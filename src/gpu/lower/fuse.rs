@@ -173,8 +173,11 @@ impl Fusion<'_> {
             }
             _ => return None,
         }
-        // What runs where it was keeps its own outputs.
-        let outputs = self.program.calls[position].outputs.clone();
+        // What runs where it was keeps its own outputs; a result that is computed on has the shape of the leading call.
+        let mut outputs = self.program.calls[position].outputs.clone();
+        if position > index {
+            outputs[0].shape = call.outputs[0].shape.clone();
+        }
         members.iter().for_each(|&m| self.taken[m] = true);
         Some((position, Unit { index, call: Call { outputs, ..call.clone() }, after }))
     }
@@ -195,13 +198,13 @@ impl Fusion<'_> {
         (add.op == Op::Add).then(|| (next, other.clone()))
     }
 
-    /// The one call that reads the result of a call, in the same shape.
+    /// The one call that reads the result of a call, in whatever shape: what is fused goes element by element.
     fn sole_reader(&self, index: usize) -> Option<usize> {
         let out = &self.program.calls[index].outputs[0];
         let &[reader] = &self.readers[out.storage][..] else { return None };
         let call = self.program.calls.get(reader)?;
         let transient = self.program.storages[out.storage].place == Place::Transient;
-        let whole = call.inputs.iter().all(|o| o.storage != out.storage || o.shape == out.shape);
+        let whole = call.inputs.iter().all(|o| o.storage != out.storage || o.shape.len() == out.shape.len());
         (transient && whole && !self.taken[reader]).then_some(reader)
     }
 
