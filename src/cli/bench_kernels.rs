@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             && (variants.is_empty() || variants.iter().any(|v| v.operation == name))
     };
     let mut calls: Vec<&Call> = distinct(&program).into_iter().filter(wanted).collect();
-    // Sizes that a variant leaves to the plain kernel say nothing about it.
+    // Sizes that a variant leaves to another kernel say nothing about it.
     for choice in &variants {
         let adapter = args.choice.find_gpu()?;
         let runs = |call: &Call| computed_by(&choice.variant, &adapter, &program, call);

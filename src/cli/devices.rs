@@ -19,7 +19,6 @@ pub fn run(_args: Args) -> Result<(), Failure> {
     let yes = |b: bool| if b { "yes" } else { "no" };
     for a in &found {
         writeln!(out, "{a}")?;
-        let matrix_unit = a.matrix_unit;
         writeln!(
             out,
             "    timestamps {}, subgroups of {} to {} (operations {}), f16 {}, matrix unit {}",
@@ -28,7 +27,7 @@ pub fn run(_args: Args) -> Result<(), Failure> {
             a.subgroup.1,
             yes(a.subgroup_operations),
             yes(a.f16),
-            matrix_unit.map_or("none".into(), |u| format!("of {0}x{0}", u.side)),
+            a.matrix_unit.map_or("none".into(), |u| format!("of {0}x{0}", u.side)),
         )?;
         let l = &a.limits;
         writeln!(

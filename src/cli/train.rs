@@ -85,7 +85,7 @@ pub struct Args {
     #[arg(long, value_name = "I")]
     only: Option<usize>,
     /// Use this kernel for an operation that has several on the GPU, wherever it can: plain, tiled, subgroup
-    /// (reductions), half (convolutions with 16-bit pixels, less exact) or matrix (by matrix units, 16-bit factors, less exact
+    /// (reductions), chain (distances with the transformations before them), half (convolutions with 16-bit pixels, less exact) or matrix (by matrix units, 16-bit factors, less exact
     /// still); may be repeated
     #[arg(long, value_name = "OPERATION=VARIANT", value_parser = crate::gpu::VariantChoice::parse)]
     pub variant: Vec<crate::gpu::VariantChoice>,

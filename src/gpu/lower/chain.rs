@@ -1,14 +1,12 @@
 //! Transformations of prototypes that end in a distance, as one kernel: the images on the way stay in workgroup memory.
 
 use super::launch::Launch;
-use super::{Lowered, folded};
+use super::{Lowered, WORKGROUP_BYTES, folded};
 use crate::tape::{Arena, Call, Dtype, Op, Operand, Padding, Place, Program, Rows, Storage};
 
 /// The kernel.
 pub const KERNEL: &str = "squared_distance_chain";
 
-/// Bytes of workgroup memory that every device offers.
-const WORKGROUP_BYTES: usize = 16 << 10;
 /// Invocations of a workgroup (WG_SIZE in the kernel), each of which has a partial sum there.
 const INVOCATIONS: usize = 128;
 /// Stages that the kernel has bindings for.

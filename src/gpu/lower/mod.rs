@@ -165,6 +165,9 @@ impl Lowered {
     }
 }
 
+/// Bytes of workgroup memory that every device offers.
+const WORKGROUP_BYTES: usize = 16 << 10;
+
 /// Largest number of workgroups along one dimension that every device offers.
 const MAX_GROUPS: usize = 65_535;
 

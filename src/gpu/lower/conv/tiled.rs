@@ -1,12 +1,9 @@
 //! Convolutions and weight gradients through workgroup memory, with 32-bit or 16-bit pixels.
 
 use super::{Cover, WeightCover};
-use crate::gpu::lower::folded;
 use crate::gpu::lower::variants::HALF;
+use crate::gpu::lower::{WORKGROUP_BYTES, folded};
 use crate::tape::{ConvSpec, Operand};
-
-/// Bytes of workgroup memory that every device offers.
-const WORKGROUP_BYTES: usize = 16 << 10;
 
 /// Blocks of 4 pixels of a workgroup (TILE in shared/conv_tile.wgsl), and its groups of channels at most.
 const BLOCKS: usize = 32;
