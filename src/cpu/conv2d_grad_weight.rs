@@ -5,12 +5,10 @@
 //! read it. Images are summed in a fixed number of chunks, then the chunks in order; a task is one chunk of images for
 //! one block of columns.
 
-#![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
-
 use super::conv2d::Weights;
 use super::layout::Border;
-use super::simd::{COLUMNS, Columns, Isa, for_each_isa};
-use super::tile::with_rows;
+use super::outer_products::{Strip, accumulate};
+use super::simd::{COLUMNS, Isa};
 use super::{Kernel, Map};
 use crate::tape::ConvSpec;
 use rayon::prelude::*;
@@ -27,6 +25,11 @@ fn chunks(w: Weights, images: usize) -> usize {
     CHUNKS.min(images).min(PARTIAL / partial(w)).max(1)
 }
 
+/// Images of a chunk.
+pub fn chunk(w: Weights, images: usize) -> usize {
+    images.div_ceil(chunks(w, images))
+}
+
 /// Numbers of one partial sum, [block][window][Ci][16].
 fn partial(w: Weights) -> usize {
     w.inner() * w.co.next_multiple_of(COLUMNS)
@@ -41,7 +44,7 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel {
     let border = Border::even(spec.pad);
     let wide = border.width(x.w) * x.c;
     let padded_image = border.len(x.h, x.w, x.c);
-    let per_chunk = x.b.div_ceil(chunks(w, x.b));
+    let per_chunk = chunk(w, x.b);
     let blocks = w.co.div_ceil(COLUMNS);
     // Strips of nearly equal size.
     let strips = dy.h.div_ceil(lines_of_strip(wide, w, dy, spec));
@@ -78,97 +81,34 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel {
                         a_step: spec.stride * x.c,
                         b_line: dy.w * b_step,
                         b_step,
+                        add: true,
                     };
                     let (left, right) = (&padded[start * strip.a_line..], &right[start * strip.b_line..]);
                     accumulate(isa, strip, left, right, partial);
                 }
             }
         });
-        // [block][window][Ci][16] of every chunk -> [Co,Ci,window].
-        output.par_chunks_mut(w.inner() * COLUMNS).enumerate().for_each(|(block, filters)| {
-            let window = w.kh * w.kw;
-            for n in 0..w.inner() {
-                let mut total = [0.0f32; COLUMNS];
-                for chunk in 0..used {
-                    let at = (chunk * blocks + block) * size + (n % window * w.ci + n / window) * COLUMNS;
-                    total.iter_mut().zip(&partial[at..at + COLUMNS]).for_each(|(total, part)| *total += part);
-                }
-                filters[n..].iter_mut().step_by(w.inner()).zip(total).for_each(|(to, total)| *to = total);
-            }
-        });
+        sum_chunks(partial, used, w, output);
     })
+}
+
+/// Partial sums [chunk][block][window][Ci][16] of `used` chunks -> [Co,Ci,window].
+pub fn sum_chunks(partial: &[f32], used: usize, w: Weights, output: &mut [f32]) {
+    let (blocks, size) = (w.co.div_ceil(COLUMNS), w.inner() * COLUMNS);
+    output.par_chunks_mut(w.inner() * COLUMNS).enumerate().for_each(|(block, filters)| {
+        let window = w.kh * w.kw;
+        for n in 0..w.inner() {
+            let mut total = [0.0f32; COLUMNS];
+            for chunk in 0..used {
+                let at = (chunk * blocks + block) * size + (n % window * w.ci + n / window) * COLUMNS;
+                total.iter_mut().zip(&partial[at..at + COLUMNS]).for_each(|(total, part)| *total += part);
+            }
+            filters[n..].iter_mut().step_by(w.inner()).zip(total).for_each(|(to, total)| *to = total);
+        }
+    });
 }
 
 /// Lines of output pixels that keep what they need near.
 fn lines_of_strip(wide: usize, w: Weights, dy: Map, spec: ConvSpec) -> usize {
     (NEAR.saturating_sub(w.kh * wide) / (spec.stride * wide + dy.w * COLUMNS)).clamp(1, dy.h)
-}
-
-/// Some lines of output pixels of one image.
-#[derive(Clone, Copy, Debug)]
-struct Strip {
-    /// Lines of the window.
-    kh: usize,
-    /// Numbers of a line of the window, (column, input channel).
-    rows: usize,
-    /// Numbers of a line of the padded input.
-    wide: usize,
-    lines: usize,
-    /// Pixels of a line.
-    len: usize,
-    /// From one line and pixel to the next in the padded input and in the gradient.
-    a_line: usize,
-    a_step: usize,
-    b_line: usize,
-    b_step: usize,
-}
-
-for_each_isa! {
-    /// partial [kh,rows,16] += what a strip contributes, from the padded input and the gradient at its first pixel.
-    fn accumulate<C: Columns>(s: Strip, padded: &[f32], gradient: &[f32], partial: &mut [f32]) {
-        if s.lines == 0 || s.len == 0 {
-            return;
-        }
-        // These bound every access of the tiles.
-        let (lines, pixels) = (s.lines - 1, s.len - 1);
-        let a_end = (s.kh - 1) * s.wide + lines * s.a_line + pixels * s.a_step + s.rows;
-        let b_end = lines * s.b_line + pixels * s.b_step + COLUMNS;
-        assert!(a_end <= padded.len() && b_end <= gradient.len(), "{s:?}: {} and {}", padded.len(), gradient.len());
-        assert!(s.kh * s.rows * COLUMNS <= partial.len(), "{s:?} adds to {}", partial.len());
-        let tiles = s.rows.div_ceil(C::ROWS);
-        for ky in 0..s.kh {
-            let mut row = 0;
-            for t in 0..tiles {
-                let end = (t + 1) * s.rows / tiles;
-                let (a, out) = (&padded[ky * s.wide + row..], &mut partial[(ky * s.rows + row) * COLUMNS..]);
-                // SAFETY: asserted above.
-                unsafe { with_rows!(end - row, tile::<C>(s, a, gradient, out)) }
-                row = end;
-            }
-        }
-    }
-}
-
-/// P rows, whose numbers are neighbours in `a`.
-///
-/// # Safety
-/// As [`accumulate`] asserts.
-#[inline(always)]
-unsafe fn tile<C: Columns, const P: usize>(s: Strip, a: &[f32], b: &[f32], out: &mut [f32]) {
-    let mut acc = [C::splat(0.0); P];
-    for line in 0..s.lines {
-        for j in 0..s.len {
-            let (at, from) = (line * s.a_line + j * s.a_step, line * s.b_line + j * s.b_step);
-            // SAFETY: passed on to the caller.
-            let g = unsafe { C::load(b, from) };
-            for p in 0..P {
-                // SAFETY: passed on to the caller.
-                acc[p] = C::splat(unsafe { *a.get_unchecked(at + p) }).mul_add(g, acc[p]);
-            }
-        }
-    }
-    for p in 0..P {
-        // SAFETY: passed on to the caller.
-        unsafe { acc[p].add(C::load(out, p * COLUMNS)).store(out, p * COLUMNS) };
-    }
 }

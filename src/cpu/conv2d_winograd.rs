@@ -1,14 +1,22 @@
-//! A 3x3 convolution of stride 1 by Winograd's algorithm: for each of the 16 positions of the transformed tiles one product
+//! A 3x3 convolution of stride 1 by Winograd's algorithm: for each of the 36 positions of the transformed tiles one product
 //! [tiles,Ci] x [Ci,Co]. Its gradient with respect to the input is the same with other weights.
 
 use super::conv2d::Weights;
 use super::simd::Isa;
 use super::tile::{COLUMNS, Panel, multiply_panel};
-use super::winograd::{POSITIONS, Tiles, transform_input, transform_output, transform_window};
+use super::winograd::{POSITIONS, Spread, Tiles, strips, transform_input, transform_output, transform_window};
 use super::{Kernel, Map};
 use rayon::prelude::*;
 
-/// Numbers of the transformed weights: [To/16][16 positions][From][16].
+/// Numbers of transformed inputs, and of results of one block of columns, at a position: all positions together should stay
+/// in the second cache.
+const NEAR: usize = 2048;
+/// Rows of a panel are a multiple of this, which both kinds of tiles divide.
+const ROWS: usize = 12;
+/// Groups of images for each thread. With more than one image the rows of a panel come from several.
+const GROUPS: usize = 4;
+
+/// Numbers of the transformed weights: [To/16][36 positions][From][16].
 pub fn workspace(w: Weights) -> usize {
     POSITIONS * w.ci * w.co
 }
@@ -16,48 +24,70 @@ pub fn workspace(w: Weights) -> usize {
 /// y = x convolved with w; with `backward` x is the gradient of a result of w, and y that of its input.
 pub fn kernel(isa: Isa, x: Map, w: Weights, backward: bool) -> Kernel {
     let (from, to) = if backward { (w.co, w.ci) } else { (w.ci, w.co) };
-    let tiles = Tiles::new(x, from + to);
-    let border = tiles.border();
+    let tiles = Tiles::new(x);
+    let border = tiles.around_input();
     let wide = border.width(x.w) * from;
+    let most = (NEAR / (from + COLUMNS) / ROWS).max(1) * ROWS;
+    let results = Spread::by_tile(most, COLUMNS);
     Box::new(move |args| {
         let (input, weights) = (args.f32(0), args.f32(1));
         let (output, packed) = (args.out(0), args.out(1));
-        pack(weights, w, backward, packed);
-        let transforms = |c: usize| vec![0.0f32; POSITIONS * tiles.strip * c];
-        let scratch = || (vec![0.0; border.len(x.h, x.w, from)], transforms(from), transforms(to));
-        let images = output.par_chunks_mut(x.pixels() * to).zip(input.par_chunks(x.pixels() * from));
-        images.for_each_init(scratch, |(padded, v, m), (out, image)| {
-            border.copy_into(image, x.h, x.w, from, padded);
-            for strip in tiles.strips() {
-                let n = strip.len();
-                let panel = Panel { rows: n, k: from, ldo: to };
-                transform_input(isa, tiles, strip.clone(), padded, wide, from, v);
-                for position in 0..POSITIONS {
-                    let v = &v[position * n * from..][..n * from];
-                    let m = &mut m[position * n * to..][..n * to];
-                    for (block, column) in (0..to).step_by(COLUMNS).enumerate() {
-                        let offset = (block * POSITIONS + position) * from * COLUMNS;
-                        multiply_panel(isa, panel, v, &packed[offset..], &mut m[column..]);
+        pack(isa, weights, w, backward, packed);
+        let scratch = || {
+            (
+                vec![0.0; border.len(x.h, x.w, from)],
+                vec![0.0; Spread::by_block(most, from).len()],
+                vec![0.0; results.len()],
+            )
+        };
+        // A tile's results do not depend on the others in its group.
+        let group = x.b.div_ceil(GROUPS * rayon::current_num_threads());
+        let groups = output.par_chunks_mut(group * x.pixels() * to).zip(input.par_chunks(group * x.image()));
+        groups.for_each_init(scratch, |(padded, v, m), (output, input)| {
+            let mut current = None;
+            for strip in strips(input.len() / x.image() * tiles.count, most) {
+                let rows = strip.len();
+                let spread = Spread::by_block(rows, from);
+                for piece in tiles.pieces(strip.clone()) {
+                    if current != Some(piece.image) {
+                        border.copy_into(&input[piece.image * x.image()..][..x.image()], x.h, x.w, from, padded);
+                        current = Some(piece.image);
+                    }
+                    transform_input(isa, tiles, piece, padded, wide, from, spread, v);
+                }
+                let panel = Panel { rows, k: from, ldo: COLUMNS };
+                for (block, column) in (0..to).step_by(COLUMNS).enumerate() {
+                    let packed = &packed[block * POSITIONS * from * COLUMNS..];
+                    for position in 0..POSITIONS {
+                        let v = &v[position * spread.position..][..rows * from];
+                        let m = &mut m[position * results.position..][..rows * COLUMNS];
+                        multiply_panel(isa, panel, v, &packed[position * from * COLUMNS..], m);
+                    }
+                    for piece in tiles.pieces(strip.clone()) {
+                        let image = &mut output[piece.image * x.pixels() * to..][..x.pixels() * to];
+                        transform_output(isa, tiles, piece, m, results.position, column, to, image);
                     }
                 }
-                transform_output(isa, tiles, strip, m, to, out);
             }
         });
     })
 }
 
-/// [Co,Ci,3,3] -> [To/16][16 positions][From][16]; backward, windows are turned round.
-fn pack(weights: &[f32], w: Weights, backward: bool, packed: &mut [f32]) {
+/// [Co,Ci,3,3] -> [To/16][36 positions][From][16]; backward, windows are turned round.
+fn pack(isa: Isa, weights: &[f32], w: Weights, backward: bool, packed: &mut [f32]) {
     let from = if backward { w.co } else { w.ci };
     packed.par_chunks_mut(POSITIONS * from * COLUMNS).enumerate().for_each(|(block, packed)| {
-        for (i, column) in (0..from).flat_map(|i| (0..COLUMNS).map(move |column| (i, column))) {
-            let to = block * COLUMNS + column;
-            let (o, c) = if backward { (i, to) } else { (to, i) };
-            let window = &weights[(o * w.ci + c) * 9..][..9];
-            let turned = |p: usize| window[if backward { 8 - p } else { p }];
-            for (position, u) in transform_window(std::array::from_fn(turned)).into_iter().enumerate() {
-                packed[(position * from + i) * COLUMNS + column] = u;
+        let mut windows = [[0.0; COLUMNS]; 9];
+        for i in 0..from {
+            for column in 0..COLUMNS {
+                let to = block * COLUMNS + column;
+                let (o, c) = if backward { (i, to) } else { (to, i) };
+                let window = &weights[(o * w.ci + c) * 9..][..9];
+                for (p, line) in windows.iter_mut().enumerate() {
+                    line[column] = window[if backward { 8 - p } else { p }];
+                }
             }
+            transform_window(isa, &windows, from * COLUMNS, &mut packed[i * COLUMNS..]);
         }
     });
 }

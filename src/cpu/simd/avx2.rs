@@ -38,6 +38,12 @@ impl Register for Vector {
     }
 
     #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        // SAFETY: as above.
+        Vector(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         // SAFETY: as above.
         Vector(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
@@ -63,12 +69,6 @@ impl super::Vector for Vector {
     fn neg_mul_add(self, a: Self, b: Self) -> Self {
         // SAFETY: as above.
         Vector(unsafe { _mm256_fnmadd_ps(self.0, a.0, b.0) })
-    }
-
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        // SAFETY: as above.
-        Vector(unsafe { _mm256_mul_ps(self.0, other.0) })
     }
 
     #[inline(always)]

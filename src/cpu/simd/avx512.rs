@@ -38,6 +38,12 @@ impl Register for Columns {
     }
 
     #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        // SAFETY: as above.
+        Columns(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         // SAFETY: as above.
         Columns(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })

@@ -68,6 +68,9 @@ pub trait Register: Copy {
     /// These are inside the slice.
     unsafe fn store(self, to: &mut [f32], at: usize);
 
+    /// self * other.
+    fn mul(self, other: Self) -> Self;
+
     /// self * a + b.
     fn mul_add(self, a: Self, b: Self) -> Self;
 
@@ -82,9 +85,6 @@ pub trait Register: Copy {
 pub trait Vector: Register {
     /// b - self * a.
     fn neg_mul_add(self, a: Self, b: Self) -> Self;
-
-    /// self * other.
-    fn mul(self, other: Self) -> Self;
 
     /// self where `by` is positive, 0 elsewhere.
     fn where_positive(self, by: Self) -> Self;

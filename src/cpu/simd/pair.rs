@@ -30,6 +30,11 @@ impl<V: Vector> Register for Pair<V> {
     }
 
     #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Pair(self.0.mul(other.0), self.1.mul(other.1))
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         Pair(self.0.mul_add(a.0, b.0), self.1.mul_add(a.1, b.1))
     }

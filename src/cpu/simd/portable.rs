@@ -35,6 +35,11 @@ impl Register for Vector {
     }
 
     #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Vector(std::array::from_fn(|i| self.0[i] * other.0[i]))
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         Vector(std::array::from_fn(|i| self.0[i] * a.0[i] + b.0[i]))
     }
@@ -56,11 +61,6 @@ impl super::Vector for Vector {
     #[inline(always)]
     fn neg_mul_add(self, a: Self, b: Self) -> Self {
         Vector(std::array::from_fn(|i| b.0[i] - self.0[i] * a.0[i]))
-    }
-
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        Vector(std::array::from_fn(|i| self.0[i] * other.0[i]))
     }
 
     #[inline(always)]
