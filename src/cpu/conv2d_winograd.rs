@@ -2,9 +2,10 @@
 //! [tiles,Ci] x [Ci,Co]. Its gradient with respect to the input is the same with other weights.
 
 use super::conv2d::Weights;
-use super::simd::Isa;
-use super::tile::{COLUMNS, Panel, multiply_panel};
-use super::winograd::{POSITIONS, Spread, Tiles, strips, transform_input, transform_output, transform_window};
+use super::panel::multiply_panel;
+use super::scratch;
+use super::simd::{COLUMNS, Isa};
+use super::winograd::{POSITIONS, Tiles, strips, transform_input, transform_output, transform_window, transformed};
 use super::{Kernel, Map};
 use rayon::prelude::*;
 
@@ -25,50 +26,42 @@ pub fn workspace(w: Weights) -> usize {
 pub fn kernel(isa: Isa, x: Map, w: Weights, backward: bool) -> Kernel {
     let (from, to) = if backward { (w.co, w.ci) } else { (w.ci, w.co) };
     let tiles = Tiles::new(x);
-    let border = tiles.around_input();
-    let wide = border.width(x.w) * from;
     let most = (NEAR / (from + COLUMNS) / ROWS).max(1) * ROWS;
-    let results = Spread::by_tile(most, COLUMNS);
     Box::new(move |args| {
         let (input, weights) = (args.f32(0), args.f32(1));
         let (output, packed) = (args.out(0), args.out(1));
         pack(isa, weights, w, backward, packed);
-        let scratch = || {
-            (
-                vec![0.0; border.len(x.h, x.w, from)],
-                vec![0.0; Spread::by_block(most, from).len()],
-                vec![0.0; results.len()],
-            )
-        };
         // A tile's results do not depend on the others in its group.
         let group = x.b.div_ceil(GROUPS * rayon::current_num_threads());
         let groups = output.par_chunks_mut(group * x.pixels() * to).zip(input.par_chunks(group * x.image()));
-        groups.for_each_init(scratch, |(padded, v, m), (output, input)| {
-            let mut current = None;
-            for strip in strips(input.len() / x.image() * tiles.count, most) {
-                let rows = strip.len();
-                let spread = Spread::by_block(rows, from);
-                for piece in tiles.pieces(strip.clone()) {
-                    if current != Some(piece.image) {
-                        border.copy_into(&input[piece.image * x.image()..][..x.image()], x.h, x.w, from, padded);
-                        current = Some(piece.image);
-                    }
-                    transform_input(isa, tiles, piece, padded, wide, from, spread, v);
-                }
-                let panel = Panel { rows, k: from, ldo: COLUMNS };
-                for (block, column) in (0..to).step_by(COLUMNS).enumerate() {
-                    let packed = &packed[block * POSITIONS * from * COLUMNS..];
-                    for position in 0..POSITIONS {
-                        let v = &v[position * spread.position..][..rows * from];
-                        let m = &mut m[position * results.position..][..rows * COLUMNS];
-                        multiply_panel(isa, panel, v, &packed[position * from * COLUMNS..], m);
-                    }
+        groups.for_each(|(output, input)| {
+            scratch::with(transformed(most, from + COLUMNS), |transforms| {
+                let (v, m) = transforms.split_at_mut(transformed(most, from));
+                for strip in strips(input.len() / x.image() * tiles.count, most) {
+                    let count = strip.len();
                     for piece in tiles.pieces(strip.clone()) {
-                        let image = &mut output[piece.image * x.pixels() * to..][..x.pixels() * to];
-                        transform_output(isa, tiles, piece, m, results.position, column, to, image);
+                        let image = &input[piece.image * x.image()..][..x.image()];
+                        transform_input(isa, tiles, piece, image, from, count, v);
+                    }
+                    for (block, column) in (0..to).step_by(COLUMNS).enumerate() {
+                        for position in 0..POSITIONS {
+                            let weights = &packed[(block * POSITIONS + position) * from * COLUMNS..][..from * COLUMNS];
+                            multiply_panel(
+                                isa,
+                                count,
+                                from,
+                                &v[position * COLUMNS..],
+                                weights,
+                                &mut m[position * COLUMNS..],
+                            );
+                        }
+                        for piece in tiles.pieces(strip.clone()) {
+                            let image = &mut output[piece.image * x.pixels() * to..][..x.pixels() * to];
+                            transform_output(isa, tiles, piece, m, column, to, image);
+                        }
                     }
                 }
-            }
+            })
         });
     })
 }

@@ -3,6 +3,7 @@
 use super::lower::{Lowered, lower};
 use super::memory::{Memory, Span};
 use super::simd::Isa;
+use super::words::Words;
 use crate::tape::memory::ACTIVATIONS;
 use crate::tape::{Arena, Engine, EngineError, Launch, PlanId, Program, Store};
 use std::time::Instant;
@@ -63,13 +64,9 @@ impl CpuEngine {
         Ok(CpuEngine { pool, options, memory: Memory::default(), plans: Vec::new(), timing: None })
     }
 
-    fn words(&self, what: &str, words: usize) -> Result<Vec<u32>, EngineError> {
+    fn words(&self, what: &str, words: usize) -> Result<Words, EngineError> {
         let bytes = words.saturating_mul(4);
-        let failed = |_| EngineError::OutOfMemory { device: self.device(), what: what.into(), bytes };
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(words).map_err(failed)?;
-        buffer.resize(words, 0);
-        Ok(buffer)
+        Words::zeroed(words).map_err(|_| EngineError::OutOfMemory { device: self.device(), what: what.into(), bytes })
     }
 
     fn out_of_range(&self, arena: Arena, end: usize) -> EngineError {

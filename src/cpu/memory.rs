@@ -1,5 +1,6 @@
 //! Buffers of the engine and the operands that calls take from them.
 
+use super::words::Words;
 use super::{Args, INPUTS, OUTPUTS};
 use crate::tape::Arena;
 
@@ -49,8 +50,8 @@ impl Spans {
 /// Arenas and slots, in 32-bit words.
 #[derive(Default)]
 pub struct Memory {
-    pub arenas: Vec<Vec<u32>>,
-    pub slots: Vec<Vec<u32>>,
+    pub arenas: Vec<Words>,
+    pub slots: Vec<Words>,
 }
 
 impl Memory {
@@ -66,7 +67,7 @@ impl Memory {
         &self.buffer(span.region)[span.offset..span.offset + span.len]
     }
 
-    fn buffer(&self, region: Region) -> &Vec<u32> {
+    fn buffer(&self, region: Region) -> &Words {
         match region {
             Region::Arena(i) => &self.arenas[i],
             Region::Slot(i) => &self.slots[i],

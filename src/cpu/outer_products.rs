@@ -28,9 +28,9 @@ pub struct Strip {
 }
 
 impl Strip {
-    /// One line of pixels whose numbers follow each other: [pixels,rows] and [pixels,columns].
-    pub fn of_rows(rows: usize, pixels: usize, columns: usize, add: bool) -> Self {
-        Strip { kh: 1, rows, wide: 0, lines: 1, len: pixels, a_line: 0, a_step: rows, b_line: 0, b_step: columns, add }
+    /// Neighbouring pixels, `step` numbers apart in both factors.
+    pub fn of_pixels(rows: usize, pixels: usize, step: usize, add: bool) -> Self {
+        Strip { kh: 1, rows, wide: 0, lines: 1, len: pixels, a_line: 0, a_step: step, b_line: 0, b_step: step, add }
     }
 }
 

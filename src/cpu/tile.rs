@@ -179,63 +179,6 @@ unsafe fn rows_apart<C: Columns, const P: usize>(tile: Tile) {
     }
 }
 
-/// A product whose factors were laid out for it: out[r ldo + 0..16] = sum over j < k of a(r, j) b[16 j + 0..16], where `a` is
-/// [k/16][rows][16], so that the rows of a tile are at fixed distances.
-#[derive(Clone, Copy, Debug)]
-pub struct Panel {
-    pub rows: usize,
-    pub k: usize,
-    pub ldo: usize,
-}
-
-for_each_isa! {
-    /// Computes a panel of 16 columns; k is a multiple of 16. The loop over its tiles is inside, which short sums need.
-    pub fn multiply_panel<C: Columns>(panel: Panel, a: &[f32], b: &[f32], out: &mut [f32]) {
-        let Panel { rows, k, ldo } = panel;
-        if rows == 0 {
-            return;
-        }
-        // These bound every access of the tiles.
-        assert!(k.is_multiple_of(COLUMNS) && rows * k <= a.len(), "{panel:?} reads a of {}", a.len());
-        assert!(k * COLUMNS <= b.len(), "{panel:?} reads b of {}", b.len());
-        assert!((rows - 1) * ldo + COLUMNS <= out.len(), "{panel:?} writes out of {}", out.len());
-        let tiles = rows.div_ceil(C::ROWS);
-        let mut start = 0;
-        for t in 0..tiles {
-            let end = (t + 1) * rows / tiles;
-            let (a, out) = (&a[start * COLUMNS..], &mut out[start * ldo..]);
-            // SAFETY: asserted above.
-            unsafe { with_rows!(end - start, panel_tile::<C>(panel, a, b, out)) }
-            start = end;
-        }
-    }
-}
-
-/// The first P rows of a panel.
-///
-/// # Safety
-/// As [`multiply_panel`] asserts.
-#[inline(always)]
-unsafe fn panel_tile<C: Columns, const P: usize>(panel: Panel, a: &[f32], b: &[f32], out: &mut [f32]) {
-    let mut acc = [C::splat(0.0); P];
-    for block in 0..panel.k / COLUMNS {
-        let (from, line) = (block * panel.rows * COLUMNS, block * COLUMNS);
-        for j in 0..COLUMNS {
-            // SAFETY: passed on to the caller.
-            unsafe {
-                let w = C::load(b, (line + j) * COLUMNS);
-                for p in 0..P {
-                    acc[p] = C::splat(*a.get_unchecked(from + j + p * COLUMNS)).mul_add(w, acc[p]);
-                }
-            }
-        }
-    }
-    for p in 0..P {
-        // SAFETY: passed on to the caller.
-        unsafe { acc[p].store(out, p * panel.ldo) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::simd::Isa;

@@ -1,5 +1,5 @@
 //! The transforms of Winograd's convolution F(4x4, 3x3) (Lavin and Gray 2016): tiles of 4 x 4 outputs from 6 x 6 inputs,
-//! with 36 products where the window has 144. Channels last; a transformed tile is 36 positions, and positions come first.
+//! with 36 products where the window has 144. Channels last; a transformed tile of 16 channels is [36 positions, 16].
 //!
 //! With the matrices A, B and G of the algorithm the result is y = A^T ((G g G^T) . (B^T d B)) A, and the gradient of the
 //! window is dg = G^T (sum over tiles of (A dy A^T) . (B^T d B)) G. They are those of the points 0, +-3/4, +-3/2 and
@@ -9,7 +9,6 @@
 
 use super::Map;
 use super::conv2d::Weights;
-use super::layout::Border;
 use super::simd::{COLUMNS, Register, for_each_isa};
 use crate::tape::ConvSpec;
 use std::ops::Range;
@@ -68,21 +67,11 @@ impl Tiles {
         Tiles { h: map.h, w: map.w, across, count: across * down }
     }
 
-    /// Pixels to the right of and below the image that its tiles reach.
-    fn beyond(&self) -> [usize; 2] {
-        [SIDE * self.across - self.w, SIDE * (self.count / self.across) - self.h]
-    }
-
-    /// Zeros around an input, so that every tile finds its 6 x 6 pixels.
-    pub fn around_input(&self) -> Border {
-        let [right, bottom] = self.beyond();
-        Border { top: 1, left: 1, bottom: bottom + 1, right: right + 1 }
-    }
-
-    /// Zeros around an output, so that it consists of whole tiles.
-    pub fn around_output(&self) -> Border {
-        let [right, bottom] = self.beyond();
-        Border { top: 0, left: 0, bottom, right }
+    /// Whether the square of `side` x `side` pixels with this corner is inside of the image.
+    #[inline(always)]
+    fn within(&self, [top, left]: [isize; 2], side: usize) -> bool {
+        let end = |first: isize| (first + side as isize) as usize;
+        top >= 0 && left >= 0 && end(top) <= self.h && end(left) <= self.w
     }
 
     /// A strip of the tiles of several images, by image.
@@ -102,34 +91,13 @@ pub fn strips(all: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..all).step_by(most).map(move |first| first..all.min(first + most))
 }
 
-/// Where the number of a transformed tile is: from one position, block of 16 channels and tile to the next.
-#[derive(Clone, Copy, Debug)]
-pub struct Spread {
-    pub position: usize,
-    pub block: usize,
-    pub tile: usize,
-}
+/// Numbers from one transformed tile of 16 channels [36,16] to the next: an odd number of cache lines, else the tiles would
+/// share a few sets of the cache.
+pub const TILE: usize = (POSITIONS + 1) * COLUMNS;
 
-impl Spread {
-    /// [36,tiles,c].
-    pub fn by_tile(tiles: usize, c: usize) -> Self {
-        Spread { position: apart(tiles * c), block: COLUMNS, tile: c }
-    }
-
-    /// [36,c/16,tiles,16].
-    pub fn by_block(tiles: usize, c: usize) -> Self {
-        Spread { position: apart(tiles * c), block: tiles * COLUMNS, tile: COLUMNS }
-    }
-
-    /// Numbers of all positions.
-    pub fn len(&self) -> usize {
-        POSITIONS * self.position
-    }
-}
-
-/// At least so many numbers, and an odd number of cache lines: else positions would share a few sets of the cache.
-fn apart(numbers: usize) -> usize {
-    (numbers.div_ceil(COLUMNS) | 1) * COLUMNS
+/// Numbers of transformed tiles [c/16,tiles,36,16].
+pub fn transformed(tiles: usize, c: usize) -> usize {
+    c / COLUMNS * tiles * TILE
 }
 
 /// B^T d of six values.
@@ -201,38 +169,61 @@ fn window_gradient<W: Register>(s: [W; WIDE]) -> [W; 3] {
     ]
 }
 
-/// The tiles of `piece` in a map padded to lines of `wide` numbers: asserts that their `reach` x `reach` pixels of `c` channels
-/// are inside of `map`, and their transforms inside of `v`. These bound every access of the transforms.
-fn check(tiles: Tiles, piece: &Piece, reach: usize, map: &[f32], wide: usize, c: usize, spread: Spread, v: &[f32]) {
+/// Asserts what bounds every access of the transforms of the tiles of a piece of an image [h,w,c] to v [c/16,all,36,16].
+fn check(tiles: Tiles, piece: &Piece, image: &[f32], c: usize, all: usize, v: &[f32]) {
     assert!(c.is_multiple_of(COLUMNS) && piece.tiles.end <= tiles.count, "{piece:?} of {tiles:?}, {c} channels");
-    if let Some(last) = piece.tiles.clone().last() {
-        let line = last / tiles.across * SIDE + reach - 1;
-        let pixel = (tiles.across - 1) * SIDE + reach;
-        assert!(line * wide + pixel * c <= map.len(), "{piece:?} of {tiles:?} in a map of {}", map.len());
-        let tile = piece.at + piece.tiles.len() - 1;
-        let end = (POSITIONS - 1) * spread.position + (c / COLUMNS - 1) * spread.block + tile * spread.tile + COLUMNS;
-        assert!(end <= v.len(), "{piece:?} spread as {spread:?} over {}", v.len());
+    assert!(tiles.h * tiles.w * c <= image.len(), "{tiles:?} of {c} channels in {}", image.len());
+    assert!(piece.at + piece.tiles.len() <= all && transformed(all, c) <= v.len(), "{piece:?} in {all} of {}", v.len());
+}
+
+/// The square of N x N pixels whose corner is line `top` and column `left` of the image, as columns of one register each; zero
+/// beyond the image. `WITHIN` says that it is inside.
+///
+/// # Safety
+/// The image is as [`check`] asserts, `channel` starts a register of its channels, and `WITHIN` is true.
+#[inline(always)]
+unsafe fn square<W: Register, const N: usize, const WITHIN: bool>(
+    tiles: Tiles,
+    image: &[f32],
+    c: usize,
+    [top, left]: [isize; 2],
+    channel: usize,
+) -> [[W; N]; N] {
+    let corner = (top * tiles.w as isize + left) * c as isize + channel as isize;
+    let mut columns = [[W::splat(0.0); N]; N];
+    for j in 0..N {
+        for i in 0..N {
+            let inside = ((top + i as isize) as usize) < tiles.h && ((left + j as isize) as usize) < tiles.w;
+            if WITHIN || inside {
+                debug_assert!(inside, "line {top} + {i} and column {left} + {j} of {tiles:?}");
+                let at = corner + ((i * tiles.w + j) * c) as isize;
+                // SAFETY: a pixel of the image.
+                columns[j][i] = unsafe { W::load(image, at as usize) };
+            }
+        }
     }
+    columns
 }
 
 for_each_isa! {
-    /// v = B^T d B of the tiles of a padded input with lines of `wide` numbers.
-    pub fn transform_input<W: Widest>(
-        tiles: Tiles, piece: Piece, padded: &[f32], wide: usize, c: usize, spread: Spread, v: &mut [f32],
-    ) {
-        check(tiles, &piece, WIDE, padded, wide, c, spread, v);
+    /// v [c/16,all,36,16] = B^T d B of tiles of an image [h,w,c].
+    pub fn transform_input<W: Widest>(tiles: Tiles, piece: Piece, image: &[f32], c: usize, all: usize, v: &mut [f32]) {
+        check(tiles, &piece, image, c, all, v);
         for (n, tile) in piece.tiles.enumerate() {
-            let from = tile / tiles.across * SIDE * wide + tile % tiles.across * SIDE * c;
+            let corner = [tile / tiles.across, tile % tiles.across].map(|i| (i * SIDE) as isize - 1);
+            let within = tiles.within(corner, WIDE);
             for channel in (0..c).step_by(W::COUNT) {
-                let to = channel / COLUMNS * spread.block + (piece.at + n) * spread.tile + channel % COLUMNS;
-                let mut columns = [[W::splat(0.0); WIDE]; WIDE];
-                for j in 0..WIDE {
-                    let mut column = [W::splat(0.0); WIDE];
-                    for i in 0..WIDE {
-                        // SAFETY: checked above.
-                        column[i] = unsafe { W::load(padded, from + i * wide + j * c + channel) };
+                let to = &mut v[(channel / COLUMNS * all + piece.at + n) * TILE + channel % COLUMNS..];
+                // SAFETY: checked above.
+                let mut columns = unsafe {
+                    if within {
+                        square::<W, WIDE, true>(tiles, image, c, corner, channel)
+                    } else {
+                        square::<W, WIDE, false>(tiles, image, c, corner, channel)
                     }
-                    columns[j] = input(column);
+                };
+                for column in &mut columns {
+                    *column = input(*column);
                 }
                 for i in 0..WIDE {
                     let mut line = [W::splat(0.0); WIDE];
@@ -242,7 +233,7 @@ for_each_isa! {
                     let line = input(line);
                     for j in 0..WIDE {
                         // SAFETY: checked above.
-                        unsafe { line[j].store(v, (WIDE * i + j) * spread.position + to) };
+                        unsafe { line[j].store(to, (WIDE * i + j) * COLUMNS) };
                     }
                 }
             }
@@ -251,29 +242,31 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// u = A dy A^T of the tiles of a gradient padded to whole tiles, with lines of `wide` numbers.
-    pub fn transform_gradient<W: Widest>(
-        tiles: Tiles, piece: Piece, padded: &[f32], wide: usize, c: usize, spread: Spread, u: &mut [f32],
-    ) {
-        check(tiles, &piece, SIDE, padded, wide, c, spread, u);
+    /// u [c/16,all,36,16] = A dy A^T of tiles of a gradient [h,w,c].
+    pub fn transform_gradient<W: Widest>(tiles: Tiles, piece: Piece, dy: &[f32], c: usize, all: usize, u: &mut [f32]) {
+        check(tiles, &piece, dy, c, all, u);
         for (n, tile) in piece.tiles.enumerate() {
-            let from = tile / tiles.across * SIDE * wide + tile % tiles.across * SIDE * c;
+            let corner = [tile / tiles.across, tile % tiles.across].map(|i| (i * SIDE) as isize);
+            let within = tiles.within(corner, SIDE);
             for channel in (0..c).step_by(W::COUNT) {
-                let to = channel / COLUMNS * spread.block + (piece.at + n) * spread.tile + channel % COLUMNS;
+                let to = &mut u[(channel / COLUMNS * all + piece.at + n) * TILE + channel % COLUMNS..];
+                // SAFETY: checked above.
+                let square = unsafe {
+                    if within {
+                        square::<W, SIDE, true>(tiles, dy, c, corner, channel)
+                    } else {
+                        square::<W, SIDE, false>(tiles, dy, c, corner, channel)
+                    }
+                };
                 let mut columns = [[W::splat(0.0); WIDE]; SIDE];
                 for j in 0..SIDE {
-                    let mut column = [W::splat(0.0); SIDE];
-                    for i in 0..SIDE {
-                        // SAFETY: checked above.
-                        column[i] = unsafe { W::load(padded, from + i * wide + j * c + channel) };
-                    }
-                    columns[j] = gradient(column);
+                    columns[j] = gradient(square[j]);
                 }
                 for i in 0..WIDE {
                     let line = gradient([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
                     for j in 0..WIDE {
                         // SAFETY: checked above.
-                        unsafe { line[j].store(u, (WIDE * i + j) * spread.position + to) };
+                        unsafe { line[j].store(to, (WIDE * i + j) * COLUMNS) };
                     }
                 }
             }
@@ -282,40 +275,38 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// 16 channels, from `first` on, of the tiles of an image y [h,w,c] = A^T m A, from m [36,tiles,16] with `position` numbers
-    /// from one position to the next.
-    pub fn transform_output<W: Widest>(
-        tiles: Tiles, piece: Piece, m: &[f32], position: usize, first: usize, c: usize, y: &mut [f32],
-    ) {
+    /// 16 channels, from `first` on, of the tiles of an image y [h,w,c] = A^T m A, from m [tiles,36,16].
+    pub fn transform_output<W: Widest>(tiles: Tiles, piece: Piece, m: &[f32], first: usize, c: usize, y: &mut [f32]) {
         // These bound every access below.
-        let end = (POSITIONS - 1) * position + (piece.at + piece.tiles.len()) * COLUMNS;
-        assert!(end <= m.len(), "{piece:?} in {}", m.len());
+        assert!((piece.at + piece.tiles.len()) * TILE <= m.len(), "{piece:?} in {}", m.len());
         assert!(piece.tiles.end <= tiles.count && y.len() >= tiles.h * tiles.w * c, "{piece:?} of {tiles:?}");
         assert!(first + COLUMNS <= c, "channels from {first} of {c}");
         for (n, tile) in piece.tiles.enumerate() {
             let (i, j) = (tile / tiles.across * SIDE, tile % tiles.across * SIDE);
-            let (high, wide) = (SIDE.min(tiles.h - i), SIDE.min(tiles.w - j));
+            let (high, wide) = (tiles.h - i, tiles.w - j);
+            let whole = high >= SIDE && wide >= SIDE;
             for channel in (0..COLUMNS).step_by(W::COUNT) {
+                let from = &m[(piece.at + n) * TILE + channel..];
+                let to = &mut y[(i * tiles.w + j) * c + first + channel..];
                 let mut columns = [[W::splat(0.0); SIDE]; WIDE];
                 for j in 0..WIDE {
                     let mut column = [W::splat(0.0); WIDE];
                     for i in 0..WIDE {
-                        let at = (WIDE * i + j) * position + (piece.at + n) * COLUMNS + channel;
                         // SAFETY: asserted above.
-                        column[i] = unsafe { W::load(m, at) };
+                        column[i] = unsafe { W::load(from, (WIDE * i + j) * COLUMNS) };
                     }
                     columns[j] = output(column);
                 }
-                for di in 0..SIDE {
+                for i in 0..SIDE {
                     let mut line = [W::splat(0.0); WIDE];
                     for j in 0..WIDE {
-                        line[j] = columns[j][di];
+                        line[j] = columns[j][i];
                     }
                     let line = output(line);
-                    for dj in 0..SIDE {
-                        if di < high && dj < wide {
+                    for j in 0..SIDE {
+                        if whole || i < high && j < wide {
                             // SAFETY: a pixel of the image.
-                            unsafe { line[dj].store(y, ((i + di) * tiles.w + j + dj) * c + first + channel) };
+                            unsafe { line[j].store(to, (i * tiles.w + j) * c) };
                         }
                     }
                 }
