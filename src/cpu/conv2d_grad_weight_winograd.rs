@@ -25,6 +25,7 @@ pub fn applies(w: Weights) -> bool {
 /// The same workspace as the direct form: partial sums [chunk][Co/16][window][Ci][16].
 pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map) -> Kernel {
     let tiles = Tiles::new(x);
+    let zeros = vec![0.0; w.ci.max(w.co)];
     let per_chunk = chunk(w, x.b);
     let most = (NEAR / (w.ci + w.co)).max(1);
     let (rows, blocks) = (w.ci / COLUMNS, w.co / COLUMNS);
@@ -44,8 +45,8 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map) -> Kernel {
                     for piece in tiles.pieces(strip.clone()) {
                         let image = images.start + piece.image;
                         let (input, gradient) = (&input[image * x.image()..], &gradient[image * dy.image()..]);
-                        transform_input(isa, tiles, piece.clone(), input, x.c, strip.len(), v);
-                        transform_gradient(isa, tiles, piece, gradient, dy.c, strip.len(), u);
+                        transform_input(isa, tiles, piece.clone(), input, &zeros[..w.ci], strip.len(), v);
+                        transform_gradient(isa, tiles, piece, gradient, &zeros[..w.co], strip.len(), u);
                     }
                     let product = Strip::of_pixels(COLUMNS, strip.len(), TILE, strip.start > 0);
                     for position in 0..POSITIONS {

@@ -26,6 +26,7 @@ pub fn workspace(w: Weights) -> usize {
 pub fn kernel(isa: Isa, x: Map, w: Weights, backward: bool) -> Kernel {
     let (from, to) = if backward { (w.co, w.ci) } else { (w.ci, w.co) };
     let tiles = Tiles::new(x);
+    let zeros = vec![0.0; from];
     let most = (NEAR / (from + COLUMNS) / ROWS).max(1) * ROWS;
     Box::new(move |args| {
         let (input, weights) = (args.f32(0), args.f32(1));
@@ -41,7 +42,7 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, backward: bool) -> Kernel {
                     let count = strip.len();
                     for piece in tiles.pieces(strip.clone()) {
                         let image = &input[piece.image * x.image()..][..x.image()];
-                        transform_input(isa, tiles, piece, image, from, count, v);
+                        transform_input(isa, tiles, piece, image, &zeros, count, v);
                     }
                     for (block, column) in (0..to).step_by(COLUMNS).enumerate() {
                         for position in 0..POSITIONS {

@@ -9,7 +9,7 @@
 
 use super::Map;
 use super::conv2d::Weights;
-use super::simd::{COLUMNS, Register, for_each_isa};
+use super::simd::{COLUMNS, Register, for_each_isa, prefetch};
 use crate::tape::ConvSpec;
 use std::ops::Range;
 
@@ -67,11 +67,14 @@ impl Tiles {
         Tiles { h: map.h, w: map.w, across, count: across * down }
     }
 
-    /// Whether the square of `side` x `side` pixels with this corner is inside of the image.
+    /// Asks for what the tile below needs anew; where there is none that is about what the next image begins with.
     #[inline(always)]
-    fn within(&self, [top, left]: [isize; 2], side: usize) -> bool {
-        let end = |first: isize| (first + side as isize) as usize;
-        top >= 0 && left >= 0 && end(top) <= self.h && end(left) <= self.w
+    fn prefetch_below(&self, image: &[f32], tile: usize, c: usize) {
+        let (top, left) = (tile / self.across * SIDE + SIDE + 1, tile % self.across * SIDE);
+        for line in top..top + SIDE {
+            let start = (line * self.w + left) * c;
+            (start..start + SIDE * c).step_by(COLUMNS).for_each(|at| prefetch(image, at));
+        }
     }
 
     /// A strip of the tiles of several images, by image.
@@ -176,54 +179,54 @@ fn check(tiles: Tiles, piece: &Piece, image: &[f32], c: usize, all: usize, v: &[
     assert!(piece.at + piece.tiles.len() <= all && transformed(all, c) <= v.len(), "{piece:?} in {all} of {}", v.len());
 }
 
-/// The square of N x N pixels whose corner is line `top` and column `left` of the image, as columns of one register each; zero
-/// beyond the image. `WITHIN` says that it is inside.
+/// The square of N x N pixels whose corner is line `top` and column `left` of an image, `zeros` for those beyond it.
 ///
 /// # Safety
-/// The image is as [`check`] asserts, `channel` starts a register of its channels, and `WITHIN` is true.
+/// The image has the pixels of `tiles`, of as many channels as there are zeros.
 #[inline(always)]
-unsafe fn square<W: Register, const N: usize, const WITHIN: bool>(
+unsafe fn square<'a, const N: usize>(
     tiles: Tiles,
-    image: &[f32],
-    c: usize,
+    image: &'a [f32],
     [top, left]: [isize; 2],
-    channel: usize,
-) -> [[W; N]; N] {
-    let corner = (top * tiles.w as isize + left) * c as isize + channel as isize;
-    let mut columns = [[W::splat(0.0); N]; N];
-    for j in 0..N {
-        for i in 0..N {
-            let inside = ((top + i as isize) as usize) < tiles.h && ((left + j as isize) as usize) < tiles.w;
-            if WITHIN || inside {
-                debug_assert!(inside, "line {top} + {i} and column {left} + {j} of {tiles:?}");
-                let at = corner + ((i * tiles.w + j) * c) as isize;
+    zeros: &'a [f32],
+) -> [[&'a [f32]; N]; N] {
+    let c = zeros.len();
+    let mut pixels = [[zeros; N]; N];
+    for i in 0..N {
+        for j in 0..N {
+            let (line, column) = ((top + i as isize) as usize, (left + j as isize) as usize);
+            let at = (line.wrapping_mul(tiles.w).wrapping_add(column)).wrapping_mul(c);
+            if line < tiles.h && column < tiles.w {
                 // SAFETY: a pixel of the image.
-                columns[j][i] = unsafe { W::load(image, at as usize) };
+                pixels[i][j] = unsafe { image.get_unchecked(at..at + c) };
             }
         }
     }
-    columns
+    pixels
 }
 
 for_each_isa! {
-    /// v [c/16,all,36,16] = B^T d B of tiles of an image [h,w,c].
-    pub fn transform_input<W: Widest>(tiles: Tiles, piece: Piece, image: &[f32], c: usize, all: usize, v: &mut [f32]) {
+    /// v [c/16,all,36,16] = B^T d B of tiles of an image [h,w,c]; `zeros` has c of them.
+    pub fn transform_input<W: Widest>(
+        tiles: Tiles, piece: Piece, image: &[f32], zeros: &[f32], all: usize, v: &mut [f32],
+    ) {
+        let c = zeros.len();
         check(tiles, &piece, image, c, all, v);
         for (n, tile) in piece.tiles.enumerate() {
             let corner = [tile / tiles.across, tile % tiles.across].map(|i| (i * SIDE) as isize - 1);
-            let within = tiles.within(corner, WIDE);
+            tiles.prefetch_below(image, tile, c);
+            // SAFETY: checked above.
+            let pixels = unsafe { square::<WIDE>(tiles, image, corner, zeros) };
             for channel in (0..c).step_by(W::COUNT) {
                 let to = &mut v[(channel / COLUMNS * all + piece.at + n) * TILE + channel % COLUMNS..];
-                // SAFETY: checked above.
-                let mut columns = unsafe {
-                    if within {
-                        square::<W, WIDE, true>(tiles, image, c, corner, channel)
-                    } else {
-                        square::<W, WIDE, false>(tiles, image, c, corner, channel)
+                let mut columns = [[W::splat(0.0); WIDE]; WIDE];
+                for j in 0..WIDE {
+                    let mut column = [W::splat(0.0); WIDE];
+                    for i in 0..WIDE {
+                        // SAFETY: a pixel has c channels, which are whole registers.
+                        column[i] = unsafe { W::load(pixels[i][j], channel) };
                     }
-                };
-                for column in &mut columns {
-                    *column = input(*column);
+                    columns[j] = input(column);
                 }
                 for i in 0..WIDE {
                     let mut line = [W::splat(0.0); WIDE];
@@ -242,25 +245,27 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// u [c/16,all,36,16] = A dy A^T of tiles of a gradient [h,w,c].
-    pub fn transform_gradient<W: Widest>(tiles: Tiles, piece: Piece, dy: &[f32], c: usize, all: usize, u: &mut [f32]) {
+    /// u [c/16,all,36,16] = A dy A^T of tiles of a gradient [h,w,c]; `zeros` has c of them.
+    pub fn transform_gradient<W: Widest>(
+        tiles: Tiles, piece: Piece, dy: &[f32], zeros: &[f32], all: usize, u: &mut [f32],
+    ) {
+        let c = zeros.len();
         check(tiles, &piece, dy, c, all, u);
         for (n, tile) in piece.tiles.enumerate() {
             let corner = [tile / tiles.across, tile % tiles.across].map(|i| (i * SIDE) as isize);
-            let within = tiles.within(corner, SIDE);
+            tiles.prefetch_below(dy, tile, c);
+            // SAFETY: checked above.
+            let pixels = unsafe { square::<SIDE>(tiles, dy, corner, zeros) };
             for channel in (0..c).step_by(W::COUNT) {
                 let to = &mut u[(channel / COLUMNS * all + piece.at + n) * TILE + channel % COLUMNS..];
-                // SAFETY: checked above.
-                let square = unsafe {
-                    if within {
-                        square::<W, SIDE, true>(tiles, dy, c, corner, channel)
-                    } else {
-                        square::<W, SIDE, false>(tiles, dy, c, corner, channel)
-                    }
-                };
                 let mut columns = [[W::splat(0.0); WIDE]; SIDE];
                 for j in 0..SIDE {
-                    columns[j] = gradient(square[j]);
+                    let mut column = [W::splat(0.0); SIDE];
+                    for i in 0..SIDE {
+                        // SAFETY: a pixel has c channels, which are whole registers.
+                        column[i] = unsafe { W::load(pixels[i][j], channel) };
+                    }
+                    columns[j] = gradient(column);
                 }
                 for i in 0..WIDE {
                     let line = gradient([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);

@@ -123,6 +123,19 @@ pub const COLUMNS: usize = 16;
 /// As many numbers as one register holds, for work in which their number does not matter.
 pub trait Widest: Register {}
 
+/// Asks for the line of the cache with from[at], which may lie outside of the slice.
+#[inline(always)]
+pub fn prefetch(from: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, which reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, at);
+}
+
 /// Defines a function whose body is compiled once for each instruction set, with a kind of register as its parameter
 /// ([`Vector`], [`Columns`] or [`Widest`]): the plain loops in it are vectorised accordingly. It is called with the
 /// instruction set first.
