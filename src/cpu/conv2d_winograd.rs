@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 /// Numbers of transformed inputs, and of results of one block of columns, at a position: all positions together should stay
 /// in the second cache.
-const NEAR: usize = 2048;
+const NEAR: usize = 1280;
 /// Rows of a panel are a multiple of this, which both kinds of tiles divide.
 const ROWS: usize = 12;
 /// Groups of images for each thread. With more than one image the rows of a panel come from several.
