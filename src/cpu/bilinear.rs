@@ -1,5 +1,5 @@
-//! Bilinear reads, a block at a time: source pixels, weights and what clamping does to the gradient. Without branches: a
-//! pixel outside is read at the nearest place inside and counts zero.
+//! Bilinear reads, a block at a time: source pixels, weights and what clamping does to the gradient. Without branches: every
+//! point has four pixels, for which the image gets a margin where it needs one.
 
 #![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
 
@@ -16,21 +16,10 @@ pub struct Source {
 /// Points of a block.
 pub const BLOCK: usize = 32;
 
-/// Along one axis for each point of a block: the two pixels, whether they are inside (1 or 0), the weight of the second,
-/// and pixels per unit of the grid coordinate, zero where it was clamped.
-struct Axis {
-    pixels: [[u32; BLOCK]; 2],
-    inside: [[f32; BLOCK]; 2],
-    fraction: [f32; BLOCK],
-    slope: [f32; BLOCK],
-}
-
 /// Where the points of a block fall.
 pub struct Cells {
-    /// The four pixels around each: top left, top right, bottom left, bottom right. All of them are inside the image.
-    pub corners: [[u32; BLOCK]; 4],
-    /// 1 for a pixel inside the image, 0 for one outside.
-    pub inside: [[f32; BLOCK]; 4],
+    /// The top left pixel of the four around each, in the plane.
+    pub at: [u32; BLOCK],
     /// Weights of the right and bottom pixels.
     pub fx: [f32; BLOCK],
     pub fy: [f32; BLOCK],
@@ -39,7 +28,57 @@ pub struct Cells {
     pub dy: [f32; BLOCK],
 }
 
+/// What is read: the image with its margin.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane {
+    pub h: usize,
+    pub w: usize,
+    /// Pixels of the margin above and to the left.
+    pub origin: usize,
+}
+
+/// Zeros before the image: points further outside are moved there, where all they read is zero.
+const BEFORE: usize = 2;
+/// And after it.
+const AFTER: usize = 3;
+
 impl Source {
+    /// The plane. With border padding it is the image: points are clamped to it, those at its end read it with weight 1 as
+    /// the second of two pixels. An image of one line or column gets another one.
+    pub fn plane(&self) -> Plane {
+        match self.padding {
+            Padding::Border => Plane { h: self.h.max(2), w: self.w.max(2), origin: 0 },
+            Padding::Zeros => {
+                let margin = BEFORE + AFTER;
+                Plane { h: self.h + margin, w: self.w + margin, origin: BEFORE }
+            }
+        }
+    }
+
+    /// The planes of an image [C,h,w], made in `copy` where they are not the image itself.
+    #[inline(always)]
+    pub fn planes<'a>(&self, image: &'a [f32], copy: &'a mut Vec<f32>) -> &'a [f32] {
+        let Plane { h, w, origin } = self.plane();
+        if (h, w) == (self.h, self.w) {
+            return image;
+        }
+        // Whatever is not written here stays zero.
+        copy.resize(image.len() / (self.h * self.w) * h * w, 0.0);
+        for (to, from) in copy.chunks_exact_mut(h * w).zip(image.chunks_exact(self.h * self.w)) {
+            match self.padding {
+                Padding::Border => (0..h * w).for_each(|i| {
+                    to[i] = from[(i / w).min(self.h - 1) * self.w + (i % w).min(self.w - 1)];
+                }),
+                Padding::Zeros => {
+                    for (y, line) in from.chunks_exact(self.w).enumerate() {
+                        to[(y + origin) * w + origin..][..self.w].copy_from_slice(line);
+                    }
+                }
+            }
+        }
+        copy
+    }
+
     /// The cells of up to [`BLOCK`] points (x, y), positions ((x + 1) w - 1) / 2; what is beyond them repeats the first.
     #[inline(always)]
     pub fn cells(&self, grid: &[f32]) -> Cells {
@@ -51,31 +90,29 @@ impl Source {
             Padding::Border => (border(&xs, self.w), border(&ys, self.h)),
             Padding::Zeros => (zeros(&xs, self.w), zeros(&ys, self.h)),
         };
-        let mut cells = Cells {
-            corners: [[0; BLOCK]; 4],
-            inside: [[1.0; BLOCK]; 4],
-            fx: x.fraction,
-            fy: y.fraction,
-            dx: x.slope,
-            dy: y.slope,
-        };
-        for corner in 0..4 {
-            let (right, bottom) = (corner % 2, corner / 2);
-            for j in 0..BLOCK {
-                cells.corners[corner][j] = y.pixels[bottom][j] * self.w as u32 + x.pixels[right][j];
-                cells.inside[corner][j] = y.inside[bottom][j] * x.inside[right][j];
-            }
+        let w = self.plane().w as u32;
+        let mut at = [0; BLOCK];
+        for j in 0..BLOCK {
+            at[j] = y.first[j] * w + x.first[j];
         }
-        cells
+        Cells { at, fx: x.fraction, fy: y.fraction, dx: x.slope, dy: y.slope }
     }
+}
+
+/// Along one axis for each point of a block: the first of two pixels of the plane, the weight of the second, and pixels per
+/// unit of the grid coordinate, zero where it was clamped.
+struct Axis {
+    first: [u32; BLOCK],
+    fraction: [f32; BLOCK],
+    slope: [f32; BLOCK],
 }
 
 /// The nearest pixel outside.
 #[inline(always)]
 fn border(coordinates: &[f32; BLOCK], size: usize) -> Axis {
     let (scale, last) = (size as f32 * 0.5, (size - 1) as f32);
-    let mut axis =
-        Axis { pixels: [[0; BLOCK]; 2], inside: [[1.0; BLOCK]; 2], fraction: [0.0; BLOCK], slope: [0.0; BLOCK] };
+    let most = size.max(2) as i32 - 2;
+    let mut axis = Axis { first: [0; BLOCK], fraction: [0.0; BLOCK], slope: [0.0; BLOCK] };
     for j in 0..BLOCK {
         let position = ((coordinates[j] + 1.0) * size as f32 - 1.0) * 0.5;
         axis.slope[j] = if position > 0.0 && position < last { scale } else { 0.0 };
@@ -83,9 +120,8 @@ fn border(coordinates: &[f32; BLOCK], size: usize) -> Axis {
         let position = if position > 0.0 { position } else { 0.0 };
         let position = if position < last { position } else { last };
         // SAFETY: between 0 and the last pixel.
-        let first = unsafe { position.to_int_unchecked::<i32>() };
-        axis.pixels[0][j] = first as u32;
-        axis.pixels[1][j] = (first + 1).min(size as i32 - 1) as u32;
+        let first = unsafe { position.to_int_unchecked::<i32>() }.min(most);
+        axis.first[j] = first as u32;
         axis.fraction[j] = position - first as f32;
     }
     axis
@@ -94,54 +130,35 @@ fn border(coordinates: &[f32; BLOCK], size: usize) -> Axis {
 /// Zero outside.
 #[inline(always)]
 fn zeros(coordinates: &[f32; BLOCK], size: usize) -> Axis {
-    let (scale, far, end) = (size as f32 * 0.5, (size + 1) as f32, size as i32);
-    let mut axis =
-        Axis { pixels: [[0; BLOCK]; 2], inside: [[0.0; BLOCK]; 2], fraction: [0.0; BLOCK], slope: [scale; BLOCK] };
+    let (near, far) = (-(BEFORE as f32), (size + 1) as f32);
+    let mut axis = Axis { first: [0; BLOCK], fraction: [0.0; BLOCK], slope: [size as f32 * 0.5; BLOCK] };
     for j in 0..BLOCK {
         let position = ((coordinates[j] + 1.0) * size as f32 - 1.0) * 0.5;
-        // Far outside everything is zero; staying near keeps the conversion to integers in range.
-        let position = if position > -2.0 { position } else { -2.0 };
+        let position = if position > near { position } else { near };
         let position = if position < far { position } else { far };
         // SAFETY: between 0 and the size plus three.
-        let first = unsafe { (position + 2.0).floor().to_int_unchecked::<i32>() } - 2;
-        for side in 0..2 {
-            let pixel = first + side as i32;
-            axis.inside[side][j] = if pixel >= 0 && pixel < end { 1.0 } else { 0.0 };
-            axis.pixels[side][j] = pixel.clamp(0, end - 1) as u32;
-        }
-        axis.fraction[j] = position - first as f32;
+        let first = unsafe { (position - near).to_int_unchecked::<i32>() };
+        axis.first[j] = first as u32;
+        axis.fraction[j] = position - (first - BEFORE as i32) as f32;
     }
     axis
 }
 
 impl Cells {
-    /// Weights of the four corners, zero outside.
+    /// The two top and the two bottom pixels of the points in a plane.
     #[inline(always)]
-    pub fn weights(&self) -> [[f32; BLOCK]; 4] {
-        let mut weights = [[0.0; BLOCK]; 4];
+    pub fn gather(&self, values: &[f32], plane: Plane) -> [[[f32; 2]; BLOCK]; 2] {
+        assert!(values.len() >= plane.h * plane.w, "a plane of {} for {plane:?}", values.len());
+        let mut pairs = [[[0.0; 2]; BLOCK]; 2];
         for j in 0..BLOCK {
-            let (fx, fy) = (self.fx[j], self.fy[j]);
-            let (gx, gy) = (1.0 - fx, 1.0 - fy);
-            weights[0][j] = self.inside[0][j] * gx * gy;
-            weights[1][j] = self.inside[1][j] * fx * gy;
-            weights[2][j] = self.inside[2][j] * gx * fy;
-            weights[3][j] = self.inside[3][j] * fx * fy;
-        }
-        weights
-    }
-
-    /// Values of the four corners in a plane of the image, whatever they count outside.
-    #[inline(always)]
-    pub fn gather(&self, plane: &[f32], source: Source) -> [[f32; BLOCK]; 4] {
-        assert!(plane.len() >= source.h * source.w, "a plane of {} for {source:?}", plane.len());
-        let mut values = [[0.0; BLOCK]; 4];
-        for (values, corners) in values.iter_mut().zip(&self.corners) {
-            for (value, &at) in values.iter_mut().zip(corners) {
-                debug_assert!((at as usize) < plane.len(), "pixel {at} of {}", plane.len());
-                // SAFETY: corners are inside the image, which the plane holds.
-                *value = unsafe { *plane.get_unchecked(at as usize) };
+            let at = self.at[j] as usize;
+            debug_assert!(at + plane.w + 1 < values.len(), "pixel {at} of {plane:?}");
+            for side in 0..2 {
+                // SAFETY: the four pixels of a point are inside the plane.
+                pairs[side][j] =
+                    unsafe { values.as_ptr().add(at + side * plane.w).cast::<[f32; 2]>().read_unaligned() };
             }
         }
-        values
+        pairs
     }
 }

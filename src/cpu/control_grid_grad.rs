@@ -1,10 +1,14 @@
 //! dbeta[r,g] = sum over pixels of matrix[g,p] dgrid[r,p].
 
-use super::rows::{Cut, RowKernel};
-use super::simd::{Isa, LEN, for_each_isa};
+#![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
 
-/// Pixels whose gradients are laid out by coordinate and summed with the same control point.
+use super::rows::{Cut, RowKernel};
+use super::simd::{Isa, LEN, Vector, for_each_isa, padded};
+
+/// Pixels whose gradients are laid out by coordinate and summed with the same control points.
 const BLOCK: usize = 256;
+/// Control points whose sums are accumulated together: fewer would wait for each sum.
+const TOGETHER: usize = 4;
 
 /// `controls` control points for `pixels` pixels.
 pub fn kernel(isa: Isa, rows: usize, controls: usize, pixels: usize) -> RowKernel {
@@ -21,18 +25,55 @@ for_each_isa! {
             for ((x, y), point) in x.iter_mut().zip(&mut y).zip(dgrid.chunks_exact(2)) {
                 (*x, *y) = (point[0], point[1]);
             }
-            for (line, db) in matrix.chunks_exact(pixels).zip(dbeta.chunks_exact_mut(2)) {
-                let line = &line[first * BLOCK..][..dgrid.len() / 2];
-                let (mut sum_x, mut sum_y) = ([0.0f32; LEN], [0.0f32; LEN]);
-                for (m, (x, y)) in line.chunks(LEN).zip(x.chunks(LEN).zip(y.chunks(LEN))) {
-                    for (k, &m) in m.iter().enumerate() {
-                        sum_x[k] = V::scalar_mul_add(m, x[k], sum_x[k]);
-                        sum_y[k] = V::scalar_mul_add(m, y[k], sum_y[k]);
+            let (at, count) = (first * BLOCK, dgrid.len() / 2);
+            for (lines, db) in matrix.chunks(TOGETHER * pixels).zip(dbeta.chunks_mut(2 * TOGETHER)) {
+                if db.len() == 2 * TOGETHER {
+                    add::<V, TOGETHER>(lines, pixels, at, count, &x, &y, db);
+                } else {
+                    for (line, db) in lines.chunks_exact(pixels).zip(db.chunks_exact_mut(2)) {
+                        add::<V, 1>(line, pixels, at, count, &x, &y, db);
                     }
                 }
-                db[0] += sum_x.iter().sum::<f32>();
-                db[1] += sum_y.iter().sum::<f32>();
             }
+        }
+    }
+}
+
+/// db[g] += sum over `count` pixels from the first on of lines[g,p] (x[p], y[p]) for N control points.
+#[inline(always)]
+fn add<V: Vector, const N: usize>(
+    lines: &[f32],
+    pixels: usize,
+    first: usize,
+    count: usize,
+    x: &[f32; BLOCK],
+    y: &[f32; BLOCK],
+    db: &mut [f32],
+) {
+    assert!((N - 1) * pixels + first + count <= lines.len() && count <= BLOCK, "{count} pixels from {first}");
+    let mut sums = [[V::splat(0.0); 2]; N];
+    for j in (0..padded(count)).step_by(LEN) {
+        // SAFETY: blocks are whole vectors.
+        let point = unsafe { [V::load(x, j), V::load(y, j)] };
+        for g in 0..N {
+            let at = g * pixels + first + j;
+            let line = if j + LEN <= count {
+                // SAFETY: asserted above.
+                unsafe { V::load(lines, at) }
+            } else {
+                let mut rest = [0.0; LEN];
+                rest[..count - j].copy_from_slice(&lines[at..at + count - j]);
+                // SAFETY: a vector.
+                unsafe { V::load(&rest, 0) }
+            };
+            for k in 0..2 {
+                sums[g][k] = line.mul_add(point[k], sums[g][k]);
+            }
+        }
+    }
+    for g in 0..N {
+        for k in 0..2 {
+            db[2 * g + k] += sums[g][k].sum();
         }
     }
 }

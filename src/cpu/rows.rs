@@ -126,17 +126,20 @@ impl Chain {
             let tasks: Vec<Vec<&mut [f32]>> = (0..self.rows.div_ceil(block)).map(part).collect();
             let state = || {
                 let workers: Vec<Worker> = self.links.iter().map(|link| (link.kernel.worker)()).collect();
-                let locals: Vec<Vec<f32>> = self.locals.iter().map(|&n| vec![0.0; n]).collect();
+                // Those that are results of the chain are written in their place.
+                let inside = |(local, &n): (usize, &usize)| if self.stored.contains(&local) { 0 } else { n };
+                let locals: Vec<Vec<f32>> = self.locals.iter().enumerate().map(inside).map(|n| vec![0.0; n]).collect();
                 (workers, locals)
             };
             tasks.into_par_iter().enumerate().for_each_init(state, |(workers, locals), (t, mut results)| {
                 let first = t * block;
                 for r in first..self.rows.min(first + block) {
-                    for (link, worker) in self.links.iter().zip(workers.iter_mut()) {
-                        self.link(link, worker, r, locals, |argument| args.inputs[argument]);
+                    let mut row: Vec<&mut [f32]> = locals.iter_mut().map(Vec::as_mut_slice).collect();
+                    for ((result, &n), &local) in results.iter_mut().zip(&sizes).zip(&self.stored) {
+                        row[local] = &mut result[(r - first) * n..][..n];
                     }
-                    for ((to, &n), &local) in results.iter_mut().zip(&sizes).zip(&self.stored) {
-                        to[(r - first) * n..][..n].copy_from_slice(&locals[local]);
+                    for (link, worker) in self.links.iter().zip(workers.iter_mut()) {
+                        self.link(link, worker, r, &mut row, |argument| args.inputs[argument]);
                     }
                 }
             });
@@ -149,11 +152,11 @@ impl Chain {
         link: &Link,
         worker: &mut Worker,
         r: usize,
-        locals: &mut [Vec<f32>],
+        locals: &mut [&mut [f32]],
         argument: impl Fn(usize) -> &'a [u32],
     ) {
         // Taken out, so that the results of earlier links can be read meanwhile.
-        let mut results: [Vec<f32>; 2] = Default::default();
+        let mut results: [&mut [f32]; 2] = Default::default();
         for (result, &local) in results.iter_mut().zip(&link.outputs) {
             *result = std::mem::take(&mut locals[local]);
         }
@@ -164,7 +167,7 @@ impl Chain {
         let mut operands: [&[f32]; 8] = [&[]; 8];
         for ((operand, &from), cut) in operands.iter_mut().zip(&link.inputs).zip(&link.kernel.inputs) {
             *operand = match from {
-                From::Local(local) => &locals[local],
+                From::Local(local) => &*locals[local],
                 From::Argument(a) => cut.of(r, bytemuck::cast_slice(argument(a)), index.unwrap_or_default()),
             };
         }
