@@ -210,6 +210,16 @@ fn least_times_need_no_device() {
     // 19 convolutions of ResNet-20 at batch 128, by hand: 16 * 128 * 28 * 28 * 16 * 16 * 9 * 2, two of half that, and the stem.
     assert!(row("conv2d_tiled").contains("7.8"), "{text}");
     assert!(row("all").contains("24.7"), "{text}");
+
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&proteus(&["profile", "--peaks", "60000,3000", "--json"]))).expect("JSON");
+    let sum = |rows: &str, key: &str| -> f64 {
+        json[rows].as_array().expect(rows).iter().map(|row| row[key].as_f64().expect(key)).sum()
+    };
+    assert_eq!(json["peaks"]["gflops"], 60000.0);
+    assert!((sum("kernels", "flops") / 1e9 - 24.7).abs() < 0.1, "{json}");
+    assert_eq!(sum("kernels", "flops"), sum("layers", "flops"));
+    assert!((sum("kernels", "least_us") / sum("layers", "least_us") - 1.0).abs() < 1e-6, "{json}");
     for wrong in ["60000", "0,1", "x,3", "inf,1"] {
         let output = proteus(&["profile", "--peaks", wrong]);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,14 +1,15 @@
 //! `proteus assign`.
 
 use super::data_folders;
+use super::device_args::DeviceArgs;
 use super::failure::Failure;
 use super::found::{Found, find};
 use super::images::name_some;
 use super::say;
 use crate::data::images::{FileReader, Fit};
+use crate::gpu;
 use crate::report::{configuration, contact_sheet};
 use crate::train::{Assigner, Assignment};
-use crate::{device, gpu};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use std::fs::File;
@@ -45,9 +46,8 @@ pub struct Args {
     /// Folder to look for data sets in, before $PROTEUS_DATA and ./datasets; may be repeated
     #[arg(long, value_name = "DIR")]
     data: Vec<PathBuf>,
-    /// auto, cpu, gpu, gpu:1, or part of an adapter's name
-    #[arg(long, value_name = "D", default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print nothing but errors and warnings
     #[arg(short, long)]
     quiet: bool,
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let folders = data_folders(&args.data);
     let found: Vec<Found> = args.paths.iter().map(|path| find(path, &folders)).collect::<Result<_, _>>()?;
-    let (mut engine, chosen) = device::open(&args.device, None, gpu::Options::default())?;
+    let (mut engine, chosen) = args.device.open(gpu::Options::default())?;
     say(args.quiet, format!("device  {chosen}"));
     let assigner = Assigner::open(&args.run, &config, engine.as_mut())?;
     for found in &found {

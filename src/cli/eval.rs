@@ -1,13 +1,14 @@
 //! `proteus eval`.
 
+use super::device_args::DeviceArgs;
 use super::failure::Failure;
 use super::image_memory::ImageMemory;
 use super::images::{Places, load};
 use super::table;
+use crate::gpu;
 use crate::report::configuration;
 use crate::train::evaluate_run;
 use crate::warp::Module;
-use crate::{device, gpu};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -18,9 +19,8 @@ pub struct Args {
     run: PathBuf,
     #[command(flatten)]
     places: Places,
-    /// auto, cpu, gpu, gpu:1, or part of an adapter's name
-    #[arg(long, value_name = "D", default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArgs,
     #[command(flatten)]
     memory: ImageMemory,
     /// Replace morphology by its hard limits: dilation or erosion by the learnt shapes
@@ -39,7 +39,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         return Err(Failure::User(format!("--hard-morphology: the sequence '{sequence}' of {run} has no morpho")));
     }
     let set = load(&config, &args.places, args.json)?;
-    let (engine, chosen) = device::open(&args.device, None, gpu::Options::default())?;
+    let (engine, chosen) = args.device.open(gpu::Options::default())?;
     let mut engine = args.memory.limit(engine);
     let evaluation = evaluate_run(&args.run, &config, &set, engine.as_mut(), args.hard_morphology)?;
     let mut out = std::io::stdout().lock();

@@ -8,6 +8,7 @@ mod compare;
 mod completions;
 mod data;
 mod data_cache;
+mod device_args;
 mod devices;
 mod eval;
 mod failure;

@@ -36,9 +36,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// Run nothing; count what the GPU engine would launch, and the least time of each kernel at these peaks
-    #[arg(long, value_name = "GFLOP/S,GB/S", value_parser = read_peaks, conflicts_with_all = ["trace", "plot", "json", "device", "threads"])]
+    #[arg(long, value_name = "GFLOP/S,GB/S", value_parser = read_peaks, conflicts_with_all = ["trace", "plot", "device", "threads"])]
     peaks: Option<Peaks>,
-    /// Print one JSON object: step, peaks, kernels, layers
+    /// Print one JSON object: step (without --peaks), peaks, kernels, layers
     #[arg(long)]
     json: bool,
 }
@@ -54,7 +54,8 @@ fn read_peaks(text: &str) -> Result<Peaks, String> {
 pub fn run(args: Args) -> Result<(), Failure> {
     let subject = args.choice.subject(args.steps.steps, &[], None)?;
     if let Some(peaks) = args.peaks {
-        return least_times(&args.choice.reckon(&subject, peaks)?, peaks, args.layers);
+        let launches = args.choice.reckon(&subject, peaks)?;
+        return least_times(&launches, peaks, args.layers, args.json);
     }
     let (mut engine, chosen) = args.choice.open()?;
     let profile = profile(&subject, engine.as_mut())?;
@@ -91,13 +92,27 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// What a step consists of, and the least that it takes.
-fn least_times(launches: &[Launch], peaks: Peaks, layers: bool) -> Result<(), Failure> {
+fn least_times(launches: &[Launch], peaks: Peaks, layers: bool, json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
+    if json {
+        let rows = |kernels: Vec<KernelTime>| kernels.iter().map(|k| least_json(k, peaks)).collect::<Vec<_>>();
+        let (kernels, layers) = (rows(KernelTime::by_kernel(launches)), rows(KernelTime::by_work(launches)));
+        writeln!(out, "{}", serde_json::json!({ "peaks": peaks, "kernels": kernels, "layers": layers }))?;
+        return Ok(());
+    }
     writeln!(out, "{}", least_table(&KernelTime::by_kernel(launches), peaks))?;
     if layers {
         writeln!(out, "\n{}", least_table(&KernelTime::by_work(launches), peaks))?;
     }
     Ok(())
+}
+
+fn least_json(k: &KernelTime, peaks: Peaks) -> serde_json::Value {
+    serde_json::json!({
+        "kernel": k.name, "work": k.detail, "calls": k.calls, "flops": k.flops, "bytes": k.bytes,
+        "least_us": k.time.as_secs_f64() * 1e6,
+        "bound_by": if peaks.bound(k.flops, k.bytes).1 { "arithmetic" } else { "memory" },
+    })
 }
 
 fn least_table(kernels: &[KernelTime], peaks: Peaks) -> String {
@@ -138,7 +153,7 @@ fn summary(profile: &Profile) -> String {
     let launches = profile.launches.len() / profile.steps.max(1);
     let bytes: u64 = profile.launches.iter().map(|l| l.work.bytes).sum();
     format!(
-        "{} {}, K {}, {} images of {}, {} transformations\n\
+        "{} {}, K {}, {} images of {}, {} transformation{}\n\
          step: {:.2} ms, {:.0} images/s, {:.2} GFLOP, {:.1} GFLOP/s, {:.0} MB moved, {launches} launches, {:.1} MiB of memory\n\
          peaks, measured: {:.0} GFLOP/s of multiply-adds, {:.1} GB/s of copying",
         step.preset,
@@ -147,6 +162,7 @@ fn summary(profile: &Profile) -> String {
         step.batch,
         step.image.map(|n| n.to_string()).join("x"),
         step.active,
+        if step.active == 1 { "" } else { "s" },
         step.ms_median,
         step.images_per_s,
         step.gflop,

@@ -1,10 +1,11 @@
 //! `proteus report`.
 
+use super::device_args::DeviceArgs;
 use super::failure::Failure;
 use super::image_memory::ImageMemory;
 use super::images::{Places, load};
+use crate::gpu;
 use crate::report::{REPORT, about, configuration, illustrate, recall};
-use crate::{device, gpu};
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,9 +22,8 @@ pub struct Args {
     run: PathBuf,
     #[command(flatten)]
     places: Places,
-    /// auto, cpu, gpu, gpu:1, or part of an adapter's name
-    #[arg(long, value_name = "D", default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArgs,
     #[command(flatten)]
     memory: ImageMemory,
 }
@@ -33,7 +33,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let config = configuration(&args.run)?;
     let set = load(&config, &args.places, false)?;
     let about = about(&args.run)?.unwrap_or(Value::Null);
-    let (engine, _) = device::open(&args.device, None, gpu::Options::default())?;
+    let (engine, _) = args.device.open(gpu::Options::default())?;
     let mut engine = args.memory.limit(engine);
     let evaluation = recall(&args.run, &config, &set, engine.as_mut(), &about)?;
     let bytes = illustrate(&args.run, &config, &set, engine.as_mut(), &evaluation, &about)?;

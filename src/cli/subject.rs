@@ -1,5 +1,6 @@
 //! What `proteus bench` and `proteus profile` measure, and on what.
 
+use super::device_args::DeviceArgs;
 use super::failure::Failure;
 use crate::bench::{Peaks, Subject, reckon};
 use crate::cpu::{self, Isa};
@@ -26,12 +27,8 @@ pub struct Choice {
     /// Preset whose training step is measured, on noise of its image size
     #[arg(long, value_name = "P", default_value = "mnist")]
     pub preset: String,
-    /// auto (the best real GPU, else the CPU), cpu, gpu, gpu:1, or part of an adapter's name
-    #[arg(long, value_name = "D", default_value = "auto")]
-    device: String,
-    /// Threads of the CPU engine [default: one per core]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
-    threads: Option<usize>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Replace a value of the preset; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub assignments: Vec<String>,
@@ -85,7 +82,7 @@ impl Choice {
                 "every variant is tried, so --variant and --without have no meaning here".into(),
             ));
         }
-        match self.device.as_str() {
+        match self.device.device.as_str() {
             "auto" => Ok("gpu"),
             "cpu" => Err(Failure::User("the kernels of the CPU have no variants; name a GPU with --device".into())),
             name => Ok(name),
@@ -114,10 +111,10 @@ impl Choice {
             (_, false) => Isa::Avx2.min(Isa::detect()),
             _ => Isa::detect(),
         };
-        let cpu = cpu::Options { threads: self.threads, isa, winograd, chains, reuse };
+        let cpu = cpu::Options { threads: self.device.threads, isa, winograd, chains, reuse };
         let variants = [&gpu.variants[..], &self.variant].concat();
         let gpu = gpu::Options { reuse, fuse, variants, ..gpu };
-        let (engine, mut chosen) = device::open_with(&self.device, cpu, gpu)?;
+        let (engine, mut chosen) = device::open_with(&self.device.device, cpu, gpu)?;
         if !self.variant.is_empty() && engine.kind() == "cpu" {
             return Err(Failure::User(format!("--variant is for the GPU, and the device is {chosen}")));
         }

@@ -1,5 +1,6 @@
 //! `proteus train`.
 
+use super::device_args::DeviceArgs;
 use super::failure::Failure;
 use super::image_memory::ImageMemory;
 use super::images::{self, Places, load};
@@ -49,12 +50,8 @@ pub struct Args {
     pub config: String,
     #[command(flatten)]
     pub places: Places,
-    /// auto (the best real GPU, else the CPU), cpu, gpu, gpu:1, or part of an adapter's name
-    #[arg(long, value_name = "D", default_value = "auto")]
-    pub device: String,
-    /// Threads of the CPU engine [default: one per core]
-    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     #[command(flatten)]
     pub memory: ImageMemory,
     /// Seed of everything random

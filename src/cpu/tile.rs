@@ -5,8 +5,6 @@
 //! A convolution is such a sum over window rows, its weight gradient one over image rows, a linear layer one over its
 //! inputs; they differ only in bases and runs. Instruction sets are chosen at run time.
 
-#![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
-
 pub use super::simd::COLUMNS;
 use super::simd::{Columns, Isa, for_each_isa};
 

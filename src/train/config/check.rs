@@ -83,9 +83,10 @@ impl Config {
         }
         if self.curriculum.len() != sequence.0.len() {
             let problem = format!(
-                "'{sequence}' has {} transformations after the identity, and each needs the epoch after which it becomes \
+                "'{sequence}' has {} transformation{} after the identity, and each needs the epoch after which it becomes \
                  active, in order: as many as in --set \"curriculum={:?}\"",
                 sequence.0.len(),
+                if sequence.0.len() == 1 { "" } else { "s" },
                 (1..=sequence.0.len()).map(|i| 3 * i).collect::<Vec<_>>()
             );
             return wrong("curriculum", &self.curriculum, &problem);

@@ -76,7 +76,8 @@ pub enum ImportError {
         std: f64,
     },
     /// More transformations active than there are.
-    #[error("--active {active}: '{sequence}' has {} transformations after the identity", sequence.0.len())]
+    #[error("--active {active}: '{sequence}' has {} transformation{} after the identity", sequence.0.len(),
+        if sequence.0.len() == 1 { "" } else { "s" })]
     Active {
         /// What was asked for.
         active: usize,

@@ -172,6 +172,9 @@ fn convolutions(all: &mut Vec<Case>) {
         convolution([37, 3, 5, 4], [17, 3, 3], 2, 1),
         convolution([50, 4, 3, 3], [32, 3, 3], 1, 1),
         convolution([14, 130, 1, 1], [272, 3, 3], 1, 1),
+        // Strips of tiles of several images in Winograd's algorithm, and weights too large for its gradient.
+        convolution([20, 48, 6, 7], [32, 3, 3], 1, 1),
+        convolution([2, 96, 4, 5], [112, 3, 3], 1, 1),
         // Rows longer than a workgroup takes.
         convolution([1, 5, 5, 130], [7, 3, 3], 1, 1),
         convolution([1, 5, 5, 126], [7, 3, 3], 2, 1),
@@ -191,8 +194,10 @@ fn convolutions(all: &mut Vec<Case>) {
         convolution([1, 3, 8, 5], [2, 5, 3], 2, 2),
         convolution([1, 2, 3, 3], [2, 3, 3], 1, 3),
     ]);
-    // So many blocks of pixels that an invocation takes twice the channels, with tails of channels, rows and columns.
     let large = [
+        // Several strips of Winograd's algorithm, which begin and end within images.
+        convolution([34, 16, 27, 29], [16, 3, 3], 1, 1),
+        // So many blocks of pixels that an invocation takes twice the channels, with tails of channels, rows and columns.
         convolution([16, 9, 57, 54], [9, 3, 3], 1, 1),
         convolution([6, 1, 57, 54], [33, 3, 3], 1, 1),
         convolution([16, 1, 113, 107], [13, 3, 3], 2, 0),
