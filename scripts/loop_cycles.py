@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-TILES = ["tile::multiply_panel", "tile::multiply_tile", "conv2d_grad_weight::accumulate"]
+TILES = ["panel::multiply_panel", "tile::multiply_tile", "outer_products::accumulate"]
 ITERATIONS = 200
 
 

@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     data: Vec<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
+    compute: DeviceArgs,
     /// Print nothing but errors and warnings
     #[arg(short, long)]
     quiet: bool,
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let folders = data_folders(&args.data);
     let found: Vec<Found> = args.paths.iter().map(|path| find(path, &folders)).collect::<Result<_, _>>()?;
-    let (mut engine, chosen) = args.device.open(gpu::Options::default())?;
+    let (mut engine, chosen) = args.compute.open(gpu::Options::default())?;
     say(args.quiet, format!("device  {chosen}"));
     let assigner = Assigner::open(&args.run, &config, engine.as_mut())?;
     for found in &found {

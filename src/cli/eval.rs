@@ -20,7 +20,7 @@ pub struct Args {
     #[command(flatten)]
     places: Places,
     #[command(flatten)]
-    device: DeviceArgs,
+    compute: DeviceArgs,
     #[command(flatten)]
     memory: ImageMemory,
     /// Replace morphology by its hard limits: dilation or erosion by the learnt shapes
@@ -39,7 +39,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         return Err(Failure::User(format!("--hard-morphology: the sequence '{sequence}' of {run} has no morpho")));
     }
     let set = load(&config, &args.places, args.json)?;
-    let (engine, chosen) = args.device.open(gpu::Options::default())?;
+    let (engine, chosen) = args.compute.open(gpu::Options::default())?;
     let mut engine = args.memory.limit(engine);
     let evaluation = evaluate_run(&args.run, &config, &set, engine.as_mut(), args.hard_morphology)?;
     let mut out = std::io::stdout().lock();

@@ -23,7 +23,7 @@ pub struct Args {
     #[command(flatten)]
     places: Places,
     #[command(flatten)]
-    device: DeviceArgs,
+    compute: DeviceArgs,
     #[command(flatten)]
     memory: ImageMemory,
 }
@@ -33,7 +33,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let config = configuration(&args.run)?;
     let set = load(&config, &args.places, false)?;
     let about = about(&args.run)?.unwrap_or(Value::Null);
-    let (engine, _) = args.device.open(gpu::Options::default())?;
+    let (engine, _) = args.compute.open(gpu::Options::default())?;
     let mut engine = args.memory.limit(engine);
     let evaluation = recall(&args.run, &config, &set, engine.as_mut(), &about)?;
     let bytes = illustrate(&args.run, &config, &set, engine.as_mut(), &evaluation, &about)?;

@@ -212,7 +212,7 @@ fn listen() -> std::io::Result<Arc<AtomicBool>> {
 fn open(args: &Args) -> Result<(Box<dyn Engine>, String), Failure> {
     let (dump_wgsl, variants) = (args.dump_wgsl.clone(), args.variant.clone());
     let options = gpu::Options { dump_wgsl, variants, ..Default::default() };
-    let (engine, chosen) = args.device.open(options)?;
+    let (engine, chosen) = args.compute.open(options)?;
     if !args.variant.is_empty() && engine.kind() == "cpu" {
         return Err(Failure::User(format!("--variant is for the GPU, and the device is {chosen}")));
     }
@@ -232,13 +232,13 @@ fn reproduce_line(args: &Args, run: &Path) -> String {
 
 /// A command with the device and the places of data that were asked for.
 fn with_device(args: &Args, mut line: String) -> String {
-    if args.device.device != "auto" {
-        line += &format!(" --device {}", quoted(&args.device.device));
+    if args.compute.device != "auto" {
+        line += &format!(" --device {}", quoted(&args.compute.device));
     }
     for variant in &args.variant {
         line += &format!(" --variant {variant}");
     }
-    if let Some(threads) = args.device.threads {
+    if let Some(threads) = args.compute.threads {
         line += &format!(" --threads {threads}");
     }
     if let Some(mib) = args.memory.image_memory {

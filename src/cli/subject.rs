@@ -28,7 +28,7 @@ pub struct Choice {
     #[arg(long, value_name = "P", default_value = "mnist")]
     pub preset: String,
     #[command(flatten)]
-    device: DeviceArgs,
+    compute: DeviceArgs,
     /// Replace a value of the preset; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub assignments: Vec<String>,
@@ -82,7 +82,7 @@ impl Choice {
                 "every variant is tried, so --variant and --without have no meaning here".into(),
             ));
         }
-        match self.device.device.as_str() {
+        match self.compute.device.as_str() {
             "auto" => Ok("gpu"),
             "cpu" => Err(Failure::User("the kernels of the CPU have no variants; name a GPU with --device".into())),
             name => Ok(name),
@@ -111,10 +111,10 @@ impl Choice {
             (_, false) => Isa::Avx2.min(Isa::detect()),
             _ => Isa::detect(),
         };
-        let cpu = cpu::Options { threads: self.device.threads, isa, winograd, chains, reuse };
+        let cpu = cpu::Options { threads: self.compute.threads, isa, winograd, chains, reuse };
         let variants = [&gpu.variants[..], &self.variant].concat();
         let gpu = gpu::Options { reuse, fuse, variants, ..gpu };
-        let (engine, mut chosen) = device::open_with(&self.device.device, cpu, gpu)?;
+        let (engine, mut chosen) = device::open_with(&self.compute.device, cpu, gpu)?;
         if !self.variant.is_empty() && engine.kind() == "cpu" {
             return Err(Failure::User(format!("--variant is for the GPU, and the device is {chosen}")));
         }

@@ -51,7 +51,7 @@ pub struct Args {
     #[command(flatten)]
     pub places: Places,
     #[command(flatten)]
-    pub device: DeviceArgs,
+    pub compute: DeviceArgs,
     #[command(flatten)]
     pub memory: ImageMemory,
     /// Seed of everything random

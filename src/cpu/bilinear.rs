@@ -18,7 +18,8 @@ pub const BLOCK: usize = 32;
 
 /// Where the points of a block fall.
 pub struct Cells {
-    /// The top left pixel of the four around each, in the plane.
+    plane: Plane,
+    /// The top left pixel of the four around each, in the plane: all four are inside of it.
     pub at: [u32; BLOCK],
     /// Weights of the right and bottom pixels.
     pub fx: [f32; BLOCK],
@@ -90,12 +91,14 @@ impl Source {
             Padding::Border => (border(&xs, self.w), border(&ys, self.h)),
             Padding::Zeros => (zeros(&xs, self.w), zeros(&ys, self.h)),
         };
-        let w = self.plane().w as u32;
+        let plane = self.plane();
+        // Positions are inside already, as long as f32 has all whole numbers up to the size.
+        let last = (plane.h * plane.w - plane.w - 2) as u32;
         let mut at = [0; BLOCK];
         for j in 0..BLOCK {
-            at[j] = y.first[j] * w + x.first[j];
+            at[j] = (y.first[j] * plane.w as u32 + x.first[j]).min(last);
         }
-        Cells { at, fx: x.fraction, fy: y.fraction, dx: x.slope, dy: y.slope }
+        Cells { plane, at, fx: x.fraction, fy: y.fraction, dx: x.slope, dy: y.slope }
     }
 }
 
@@ -147,7 +150,8 @@ fn zeros(coordinates: &[f32; BLOCK], size: usize) -> Axis {
 impl Cells {
     /// The two top and the two bottom pixels of the points in a plane.
     #[inline(always)]
-    pub fn gather(&self, values: &[f32], plane: Plane) -> [[[f32; 2]; BLOCK]; 2] {
+    pub fn gather(&self, values: &[f32]) -> [[[f32; 2]; BLOCK]; 2] {
+        let plane = self.plane;
         assert!(values.len() >= plane.h * plane.w, "a plane of {} for {plane:?}", values.len());
         let mut pairs = [[[0.0; 2]; BLOCK]; 2];
         for j in 0..BLOCK {
@@ -160,5 +164,38 @@ impl Cells {
             }
         }
         pairs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Coordinates that are huge or no numbers at all, and those of the outermost pixels, for the smallest sizes.
+    #[test]
+    fn whatever_the_coordinates_all_four_pixels_are_inside() {
+        let odd =
+            [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 1e10, -1e10, 1.0, -1.0, 0.0, -0.0, 0.999];
+        let grid: Vec<f32> = odd.iter().flat_map(|&x| odd.map(|y| [x, y])).flatten().collect();
+        for padding in [Padding::Border, Padding::Zeros] {
+            for (h, w) in [(1, 1), (1, 2), (2, 1), (2, 2), (7, 1), (7, 5)] {
+                let source = Source { h, w, padding };
+                let image: Vec<f32> = (0..h * w).map(|i| 1.0 + i as f32).collect();
+                let mut copy = Vec::new();
+                let planes = source.planes(&image, &mut copy).to_vec();
+                for grid in grid.chunks(2 * BLOCK) {
+                    let cells = source.cells(grid);
+                    let Plane { h: lines, w: columns, .. } = source.plane();
+                    for (j, &at) in cells.at.iter().enumerate() {
+                        let (line, column) = (at as usize / columns, at as usize % columns);
+                        assert!(line + 1 < lines && column + 1 < columns, "point {j}: {line}, {column} of {source:?}");
+                        assert!((0.0..=1.0).contains(&cells.fx[j]) && (0.0..=1.0).contains(&cells.fy[j]), "point {j}");
+                    }
+                    for (pair, &at) in cells.gather(&planes)[1].iter().zip(&cells.at) {
+                        assert_eq!(pair[..], planes[at as usize + columns..][..2]);
+                    }
+                }
+            }
+        }
     }
 }

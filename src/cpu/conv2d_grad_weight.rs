@@ -7,44 +7,21 @@
 
 use super::conv2d::Weights;
 use super::layout::Border;
-use super::outer_products::{Strip, accumulate};
+use super::outer_products::{Pixels, accumulate};
+use super::partial_sums::{images_of_chunk, sum_chunks};
 use super::simd::{COLUMNS, Isa};
 use super::{Kernel, Map};
 use crate::tape::ConvSpec;
 use rayon::prelude::*;
 
-/// Partial sums at most; fixed, so that the result does not depend on the number of threads.
-const CHUNKS: usize = 16;
-/// Numbers of all partial sums together. Large weights have many blocks of columns to share out and need few chunks.
-const PARTIAL: usize = 1 << 22;
 /// Numbers of inputs and gradients that are worked on at once, meant to stay in the first cache.
 const NEAR: usize = 6400;
-
-/// Chunks of images: at most so many, that their partial sums stay within bounds.
-fn chunks(w: Weights, images: usize) -> usize {
-    CHUNKS.min(images).min(PARTIAL / partial(w)).max(1)
-}
-
-/// Images of a chunk.
-pub fn chunk(w: Weights, images: usize) -> usize {
-    images.div_ceil(chunks(w, images))
-}
-
-/// Numbers of one partial sum, [block][window][Ci][16].
-fn partial(w: Weights) -> usize {
-    w.inner() * w.co.next_multiple_of(COLUMNS)
-}
-
-/// Numbers of all partial sums.
-pub fn workspace(w: Weights, images: usize) -> usize {
-    chunks(w, images) * partial(w)
-}
 
 pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel {
     let border = Border::even(spec.pad);
     let wide = border.width(x.w) * x.c;
     let padded_image = border.len(x.h, x.w, x.c);
-    let per_chunk = chunk(w, x.b);
+    let per_chunk = images_of_chunk(w, x.b);
     let blocks = w.co.div_ceil(COLUMNS);
     // Strips of nearly equal size.
     let strips = dy.h.div_ceil(lines_of_strip(wide, w, dy, spec));
@@ -71,7 +48,7 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel {
                 }
                 let (right, b_step) = if whole { (&gradient[column..], w.co) } else { (&widened[..], COLUMNS) };
                 for &[start, end] in &strips {
-                    let strip = Strip {
+                    let strip = Pixels {
                         kh: w.kh,
                         rows: w.kw * w.ci,
                         wide,
@@ -90,22 +67,6 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map, spec: ConvSpec) -> Kernel {
         });
         sum_chunks(partial, used, w, output);
     })
-}
-
-/// Partial sums [chunk][block][window][Ci][16] of `used` chunks -> [Co,Ci,window].
-pub fn sum_chunks(partial: &[f32], used: usize, w: Weights, output: &mut [f32]) {
-    let (blocks, size) = (w.co.div_ceil(COLUMNS), w.inner() * COLUMNS);
-    output.par_chunks_mut(w.inner() * COLUMNS).enumerate().for_each(|(block, filters)| {
-        let window = w.kh * w.kw;
-        for n in 0..w.inner() {
-            let mut total = [0.0f32; COLUMNS];
-            for chunk in 0..used {
-                let at = (chunk * blocks + block) * size + (n % window * w.ci + n / window) * COLUMNS;
-                total.iter_mut().zip(&partial[at..at + COLUMNS]).for_each(|(total, part)| *total += part);
-            }
-            filters[n..].iter_mut().step_by(w.inner()).zip(total).for_each(|(to, total)| *to = total);
-        }
-    });
 }
 
 /// Lines of output pixels that keep what they need near.

@@ -2,12 +2,12 @@
 //! transformed tiles one product [Ci,tiles] x [tiles,Co]. Each chunk of images transforms its sums back by itself.
 
 use super::conv2d::Weights;
-use super::conv2d_grad_weight::{chunk, sum_chunks};
-use super::outer_products::{Strip, accumulate};
+use super::outer_products::{Pixels, accumulate};
+use super::partial_sums::{images_of_chunk, sum_chunks};
 use super::scratch;
 use super::simd::{COLUMNS, Isa};
 use super::winograd::{
-    POSITIONS, TILE, Tiles, strips, transform_gradient, transform_input, transform_sums, transformed,
+    POSITIONS, Part, TILE_STEP, Tiles, strips, transform_gradient, transform_input, transform_sums, transformed_len,
 };
 use super::{Kernel, Map};
 use rayon::prelude::*;
@@ -22,47 +22,64 @@ pub fn applies(w: Weights) -> bool {
     POSITIONS * w.ci * w.co <= SUMS
 }
 
-/// The same workspace as the direct form: partial sums [chunk][Co/16][window][Ci][16].
+/// Tasks for each thread, where there are as many.
+const TASKS: usize = 2;
+
+/// The same workspace as the direct form: partial sums [chunk][Co/16][window][Ci][16]. A task is one chunk of images for some
+/// blocks of columns; how many does not change the sums.
 pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map) -> Kernel {
     let tiles = Tiles::new(x);
     let zeros = vec![0.0; w.ci.max(w.co)];
-    let per_chunk = chunk(w, x.b);
+    let per_chunk = images_of_chunk(w, x.b);
     let most = (NEAR / (w.ci + w.co)).max(1);
-    let (rows, blocks) = (w.ci / COLUMNS, w.co / COLUMNS);
+    let (rows, blocks, size) = (w.ci / COLUMNS, w.co / COLUMNS, w.inner() * COLUMNS);
     Box::new(move |args| {
         let (input, gradient) = (args.f32(0), args.f32(1));
         let (output, partial) = (args.out(0), args.out(1));
         let used = x.b.div_ceil(per_chunk);
-        let chunks = partial[..used * w.inner() * w.co].par_chunks_mut(w.inner() * w.co).enumerate();
-        let [of_x, of_dy] = [w.ci, w.co].map(|c| transformed(most, c));
-        let numbers = of_x + of_dy + POSITIONS * w.ci * w.co;
-        chunks.for_each(|(chunk, partial)| {
+        let parts = (TASKS * rayon::current_num_threads()).div_ceil(used).min(blocks);
+        let of_task = blocks.div_ceil(parts);
+        let [of_x, of_dy] = [w.ci, of_task * COLUMNS].map(|c| transformed_len(most, c));
+        let numbers = of_x + of_dy + POSITIONS * w.ci * of_task * COLUMNS;
+        let tasks =
+            partial[..used * blocks * size].par_chunks_mut(blocks * size).enumerate().flat_map(|(chunk, partial)| {
+                partial
+                    .par_chunks_mut(of_task * size)
+                    .enumerate()
+                    .map(move |(part, partial)| (chunk, part * of_task, partial))
+            });
+        tasks.for_each(|(chunk, first, partial)| {
             scratch::with(numbers, |scratch| {
                 let (v, scratch) = scratch.split_at_mut(of_x);
                 let (u, sums) = scratch.split_at_mut(of_dy);
                 let images = chunk * per_chunk..((chunk + 1) * per_chunk).min(x.b);
+                let blocks = partial.len() / size;
+                let columns = first * COLUMNS..(first + blocks) * COLUMNS;
                 for strip in strips(images.len() * tiles.count, most) {
+                    let all = strip.len();
                     for piece in tiles.pieces(strip.clone()) {
                         let image = images.start + piece.image;
                         let (input, gradient) = (&input[image * x.image()..], &gradient[image * dy.image()..]);
-                        transform_input(isa, tiles, piece.clone(), input, &zeros[..w.ci], strip.len(), v);
-                        transform_gradient(isa, tiles, piece, gradient, &zeros[..w.co], strip.len(), u);
+                        let part = Part { tiles, piece: piece.clone(), channels: 0..w.ci, all };
+                        transform_input(isa, part, input, &zeros[..w.ci], v);
+                        let part = Part { tiles, piece, channels: columns.clone(), all };
+                        transform_gradient(isa, part, gradient, &zeros[..w.co], u);
                     }
-                    let product = Strip::of_pixels(COLUMNS, strip.len(), TILE, strip.start > 0);
+                    let pixels = Pixels::of_tiles(COLUMNS, all, TILE_STEP, strip.start > 0);
                     for position in 0..POSITIONS {
                         let (v, u) = (&v[position * COLUMNS..], &u[position * COLUMNS..]);
                         for (block, row) in (0..blocks).flat_map(|block| (0..rows).map(move |row| (block, row))) {
                             let sums = &mut sums[((block * POSITIONS + position) * rows + row) * COLUMNS * COLUMNS..];
-                            let (v, u) = (&v[row * strip.len() * TILE..], &u[block * strip.len() * TILE..]);
-                            accumulate(isa, product, v, u, sums);
+                            let (v, u) = (&v[row * all * TILE_STEP..], &u[block * all * TILE_STEP..]);
+                            accumulate(isa, pixels, v, u, sums);
                         }
                     }
                 }
-                // Sums are [Co/16][36][Ci][16].
+                // Sums are [block][36][Ci][16].
                 let sums = sums.chunks_exact(POSITIONS * w.ci * COLUMNS);
-                sums.zip(partial.chunks_exact_mut(w.inner() * COLUMNS))
+                sums.zip(partial.chunks_exact_mut(size))
                     .for_each(|(sums, partial)| transform_sums(isa, sums, w.ci, partial));
-            })
+            });
         });
         sum_chunks(partial, used, w, output);
     })

@@ -1,23 +1,25 @@
-//! A 3x3 convolution of stride 1 by Winograd's algorithm: for each of the 36 positions of the transformed tiles one product
+//! A 3x3 convolution of stride 1 by Winograd's algorithm: for each of the 36 positions of the transformed_len tiles one product
 //! [tiles,Ci] x [Ci,Co]. Its gradient with respect to the input is the same with other weights.
 
 use super::conv2d::Weights;
 use super::panel::multiply_panel;
 use super::scratch;
 use super::simd::{COLUMNS, Isa};
-use super::winograd::{POSITIONS, Tiles, strips, transform_input, transform_output, transform_window, transformed};
+use super::winograd::{
+    POSITIONS, Part, Tiles, strips, transform_input, transform_output, transform_window, transformed_len,
+};
 use super::{Kernel, Map};
 use rayon::prelude::*;
 
-/// Numbers of transformed inputs, and of results of one block of columns, at a position: all positions together should stay
+/// Numbers of transformed_len inputs, and of results of one block of columns, at a position: all positions together should stay
 /// in the second cache.
 const NEAR: usize = 1280;
-/// Rows of a panel are a multiple of this, which both kinds of tiles divide.
+/// Rows of a panel are a multiple of this: two tiles of AVX2, or one of AVX-512.
 const ROWS: usize = 12;
 /// Groups of images for each thread. With more than one image the rows of a panel come from several.
 const GROUPS: usize = 4;
 
-/// Numbers of the transformed weights: [To/16][36 positions][From][16].
+/// Numbers of the transformed_len weights: [To/16][36 positions][From][16].
 pub fn workspace(w: Weights) -> usize {
     POSITIONS * w.ci * w.co
 }
@@ -36,13 +38,14 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, backward: bool) -> Kernel {
         let group = x.b.div_ceil(GROUPS * rayon::current_num_threads());
         let groups = output.par_chunks_mut(group * x.pixels() * to).zip(input.par_chunks(group * x.image()));
         groups.for_each(|(output, input)| {
-            scratch::with(transformed(most, from + COLUMNS), |transforms| {
-                let (v, m) = transforms.split_at_mut(transformed(most, from));
+            scratch::with(transformed_len(most, from + COLUMNS), |transforms| {
+                let (v, m) = transforms.split_at_mut(transformed_len(most, from));
                 for strip in strips(input.len() / x.image() * tiles.count, most) {
                     let count = strip.len();
                     for piece in tiles.pieces(strip.clone()) {
                         let image = &input[piece.image * x.image()..][..x.image()];
-                        transform_input(isa, tiles, piece, image, &zeros, count, v);
+                        let part = Part { tiles, piece, channels: 0..from, all: count };
+                        transform_input(isa, part, image, &zeros, v);
                     }
                     for (block, column) in (0..to).step_by(COLUMNS).enumerate() {
                         for position in 0..POSITIONS {

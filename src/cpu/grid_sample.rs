@@ -22,7 +22,7 @@ for_each_isa! {
             let (at, count) = (first * BLOCK, grid.len() / 2);
             let cells = source.cells(grid);
             for (values, y) in planes.chunks_exact(plane.h * plane.w).zip(y.chunks_exact_mut(pixels)) {
-                let [top, bottom] = cells.gather(values, plane);
+                let [top, bottom] = cells.gather(values);
                 let mut sums = [0.0f32; BLOCK];
                 for j in 0..BLOCK {
                     let (fx, fy) = (cells.fx[j], cells.fy[j]);

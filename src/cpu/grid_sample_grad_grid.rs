@@ -26,7 +26,7 @@ for_each_isa! {
             let cells = source.cells(grid);
             let (mut sx, mut sy) = ([0.0f32; BLOCK], [0.0f32; BLOCK]);
             for (values, dy) in planes.chunks_exact(plane.h * plane.w).zip(dy.chunks_exact(pixels)) {
-                let [top, bottom] = cells.gather(values, plane);
+                let [top, bottom] = cells.gather(values);
                 let mut gradient = [0.0f32; BLOCK];
                 gradient[..count].copy_from_slice(&dy[at..at + count]);
                 for j in 0..BLOCK {

@@ -64,6 +64,7 @@ mod neg_log_normal_grad_deviation;
 mod neg_log_normal_grad_mean;
 mod outer_products;
 mod panel;
+mod partial_sums;
 mod pool;
 mod pool_grad;
 mod projective_grid;

@@ -3,22 +3,21 @@
 
 #![expect(clippy::needless_range_loop, reason = "loops over several arrays of registers at once")]
 
-use super::simd::{COLUMNS, Columns, for_each_isa};
-use super::tile::with_rows;
+use super::simd::{COLUMNS, Columns, for_each_isa, with_rows};
 
-/// Some lines of output pixels of one image.
+/// Lines of output pixels, or neighbouring tiles, whose outer products are summed.
 #[derive(Clone, Copy, Debug)]
-pub struct Strip {
+pub struct Pixels {
     /// Lines of the window.
     pub kh: usize,
     /// Numbers of a line of the window, (column, input channel).
     pub rows: usize,
-    /// Numbers of a line of the padded input.
+    /// Numbers of a line of the inputs.
     pub wide: usize,
     pub lines: usize,
     /// Pixels of a line.
     pub len: usize,
-    /// From one line and pixel to the next in the padded input and in the gradient.
+    /// From one line and pixel to the next in the inputs and in the gradients.
     pub a_line: usize,
     pub a_step: usize,
     pub b_line: usize,
@@ -27,19 +26,17 @@ pub struct Strip {
     pub add: bool,
 }
 
-impl Strip {
-    /// Neighbouring pixels, `step` numbers apart in both factors.
-    pub fn of_pixels(rows: usize, pixels: usize, step: usize, add: bool) -> Self {
-        Strip { kh: 1, rows, wide: 0, lines: 1, len: pixels, a_line: 0, a_step: step, b_line: 0, b_step: step, add }
+impl Pixels {
+    /// Neighbouring tiles, `step` numbers apart in both factors.
+    pub fn of_tiles(rows: usize, tiles: usize, step: usize, add: bool) -> Self {
+        Pixels { kh: 1, rows, wide: 0, lines: 1, len: tiles, a_line: 0, a_step: step, b_line: 0, b_step: step, add }
     }
 }
 
 for_each_isa! {
-    /// partial [kh,rows,16] += what a strip contributes, from the padded input and the gradient at its first pixel.
-    pub fn accumulate<C: Columns>(s: Strip, padded: &[f32], gradient: &[f32], partial: &mut [f32]) {
-        if s.lines == 0 || s.len == 0 {
-            return;
-        }
+    /// partial [kh,rows,16] = or += what some pixels contribute, from inputs and gradients at the first of them.
+    pub fn accumulate<C: Columns>(s: Pixels, padded: &[f32], gradient: &[f32], partial: &mut [f32]) {
+        assert!(s.lines > 0 && s.len > 0, "{s:?} is empty");
         // These bound every access of the tiles.
         let (lines, pixels) = (s.lines - 1, s.len - 1);
         let a_end = (s.kh - 1) * s.wide + lines * s.a_line + pixels * s.a_step + s.rows;
@@ -65,7 +62,7 @@ for_each_isa! {
 /// # Safety
 /// As [`accumulate`] asserts.
 #[inline(always)]
-unsafe fn tile<C: Columns, const P: usize>(s: Strip, a: &[f32], b: &[f32], out: &mut [f32]) {
+unsafe fn tile<C: Columns, const P: usize>(s: Pixels, a: &[f32], b: &[f32], out: &mut [f32]) {
     let mut acc = [C::splat(0.0); P];
     for line in 0..s.lines {
         for j in 0..s.len {

@@ -1,8 +1,7 @@
 //! Products of transformed tiles: one position of all tiles of a strip times one block of 16 columns.
 
-use super::simd::{COLUMNS, Columns, for_each_isa};
-use super::tile::with_rows;
-use super::winograd::TILE;
+use super::simd::{COLUMNS, Columns, for_each_isa, with_rows};
+use super::winograd::TILE_STEP;
 
 for_each_isa! {
     /// out[tile,0..16] = sum over j < k of a[tile,j] b[j,0..16] of one position: a is [k/16,tiles,36,16] from that position
@@ -13,13 +12,13 @@ for_each_isa! {
         }
         // These bound every access of the register tiles.
         assert!(k.is_multiple_of(COLUMNS) && k * COLUMNS <= b.len(), "k {k}, b of {}", b.len());
-        assert!((k / COLUMNS * tiles - 1) * TILE + COLUMNS <= a.len(), "{tiles} tiles, k {k} of {}", a.len());
-        assert!((tiles - 1) * TILE + COLUMNS <= out.len(), "{tiles} tiles to {}", out.len());
+        assert!((k / COLUMNS * tiles - 1) * TILE_STEP + COLUMNS <= a.len(), "{tiles} tiles, k {k} of {}", a.len());
+        assert!((tiles - 1) * TILE_STEP + COLUMNS <= out.len(), "{tiles} tiles to {}", out.len());
         let parts = tiles.div_ceil(C::ROWS);
         let mut start = 0;
         for part in 0..parts {
             let end = (part + 1) * tiles / parts;
-            let (a, out) = (&a[start * TILE..], &mut out[start * TILE..]);
+            let (a, out) = (&a[start * TILE_STEP..], &mut out[start * TILE_STEP..]);
             // SAFETY: asserted above.
             unsafe { with_rows!(end - start, rows::<C>(tiles, k, a, b, out)) }
             start = end;
@@ -35,19 +34,19 @@ for_each_isa! {
 unsafe fn rows<C: Columns, const P: usize>(tiles: usize, k: usize, a: &[f32], b: &[f32], out: &mut [f32]) {
     let mut acc = [C::splat(0.0); P];
     for block in 0..k / COLUMNS {
-        let (from, line) = (block * tiles * TILE, block * COLUMNS);
+        let (from, line) = (block * tiles * TILE_STEP, block * COLUMNS);
         for j in 0..COLUMNS {
             // SAFETY: passed on to the caller.
             unsafe {
                 let w = C::load(b, (line + j) * COLUMNS);
                 for (p, acc) in acc.iter_mut().enumerate() {
-                    *acc = C::splat(*a.get_unchecked(from + j + p * TILE)).mul_add(w, *acc);
+                    *acc = C::splat(*a.get_unchecked(from + j + p * TILE_STEP)).mul_add(w, *acc);
                 }
             }
         }
     }
     for (p, acc) in acc.into_iter().enumerate() {
         // SAFETY: passed on to the caller.
-        unsafe { acc.store(out, p * TILE) };
+        unsafe { acc.store(out, p * TILE_STEP) };
     }
 }

@@ -1,7 +1,7 @@
 //! Operations that compute every row of their results from rows of their operands. They run row by row, one operation
 //! after the other while a row is in cache: what only the next one reads never leaves it.
 
-use super::Kernel;
+use super::{Kernel, OUTPUTS};
 use crate::tape::Rows;
 use rayon::prelude::*;
 
@@ -134,7 +134,10 @@ impl Chain {
             tasks.into_par_iter().enumerate().for_each_init(state, |(workers, locals), (t, mut results)| {
                 let first = t * block;
                 for r in first..self.rows.min(first + block) {
-                    let mut row: Vec<&mut [f32]> = locals.iter_mut().map(Vec::as_mut_slice).collect();
+                    let mut row: [&mut [f32]; OUTPUTS] = Default::default();
+                    for (to, local) in row.iter_mut().zip(locals.iter_mut()) {
+                        *to = local;
+                    }
                     for ((result, &n), &local) in results.iter_mut().zip(&sizes).zip(&self.stored) {
                         row[local] = &mut result[(r - first) * n..][..n];
                     }

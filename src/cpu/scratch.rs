@@ -1,23 +1,23 @@
 //! Memory that a thread keeps from one kernel to the next.
 
 use super::words::Words;
-use std::cell::RefCell;
+use std::cell::Cell;
 
 thread_local! {
-    static SCRATCH: RefCell<Option<Words>> = const { RefCell::new(None) };
+    static SCRATCH: Cell<Option<Words>> = const { Cell::new(None) };
 }
 
 /// Works with so many numbers, whatever earlier work left in them. They begin at a page.
 ///
 /// # Panics
-/// If there is no memory for them, or within such work.
+/// If there is no memory for them.
 pub fn with<R>(numbers: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    SCRATCH.with_borrow_mut(|words| {
-        if words.as_ref().is_none_or(|words| words.len() < numbers) {
-            let new = Words::zeroed(numbers);
-            *words = Some(new.unwrap_or_else(|e| panic!("{numbers} numbers of scratch memory: {e}")));
-        }
-        let words = words.as_mut().map_or(&mut [][..], |words| &mut words[..numbers]);
-        work(bytemuck::cast_slice_mut(words))
-    })
+    // Taken out, so that work which another thread's waiting brings in between finds none and takes memory of its own.
+    let kept = SCRATCH.take().filter(|words| words.len() >= numbers);
+    let mut words = kept.unwrap_or_else(|| {
+        Words::zeroed(numbers).unwrap_or_else(|e| panic!("{numbers} numbers of scratch memory: {e}"))
+    });
+    let result = work(bytemuck::cast_slice_mut(&mut words[..numbers]));
+    SCRATCH.set(Some(words));
+    result
 }

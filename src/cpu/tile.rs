@@ -1,48 +1,12 @@
-//! The register tile behind every product: P rows times 16 columns, accumulated in registers.
+//! The register tile of products whose rows may be anywhere: P rows times 16 columns, accumulated in registers.
 //!
 //! out[p, 0..16] (+)= sum over runs r and j < len of a[base[p] + r.a + j a_step] * b[r.b + j b_step + 0..16]
 //!
-//! A convolution is such a sum over window rows, its weight gradient one over image rows, a linear layer one over its
-//! inputs; they differ only in bases and runs. Instruction sets are chosen at run time.
+//! A convolution is such a sum over window rows, a linear layer one over its inputs; they differ only in bases and runs.
+//! Weight gradients of convolutions and Winograd's algorithm have loops of their own, `outer_products` and `panel`.
 
 pub use super::simd::COLUMNS;
 use super::simd::{Columns, Isa, for_each_isa};
-
-/// Calls a tile's function compiled for its number of rows, at most those of its kind of [`Columns`].
-macro_rules! with_rows {
-    ($rows:expr, $tile:ident::<$c:ident>($($arg:expr),* $(,)?)) => {
-        match $rows {
-            1 => $tile::<$c, 1>($($arg),*),
-            2 => $tile::<$c, 2>($($arg),*),
-            3 => $tile::<$c, 3>($($arg),*),
-            4 => $tile::<$c, 4>($($arg),*),
-            5 => $tile::<$c, 5>($($arg),*),
-            6 => $tile::<$c, 6>($($arg),*),
-            // Known when this is compiled: nothing below is, where tiles are small.
-            _ if $c::ROWS <= 6 => unreachable!("a tile of {} rows", $rows),
-            7 => $tile::<$c, 7>($($arg),*),
-            8 => $tile::<$c, 8>($($arg),*),
-            9 => $tile::<$c, 9>($($arg),*),
-            10 => $tile::<$c, 10>($($arg),*),
-            11 => $tile::<$c, 11>($($arg),*),
-            12 => $tile::<$c, 12>($($arg),*),
-            13 => $tile::<$c, 13>($($arg),*),
-            14 => $tile::<$c, 14>($($arg),*),
-            15 => $tile::<$c, 15>($($arg),*),
-            16 => $tile::<$c, 16>($($arg),*),
-            17 => $tile::<$c, 17>($($arg),*),
-            18 => $tile::<$c, 18>($($arg),*),
-            19 => $tile::<$c, 19>($($arg),*),
-            20 => $tile::<$c, 20>($($arg),*),
-            21 => $tile::<$c, 21>($($arg),*),
-            22 => $tile::<$c, 22>($($arg),*),
-            23 => $tile::<$c, 23>($($arg),*),
-            24 => $tile::<$c, 24>($($arg),*),
-            rows => unreachable!("a tile of {rows} rows"),
-        }
-    };
-}
-pub(super) use with_rows;
 
 /// Start of a stretch of the sum, in `a` (relative to each row's base) and in `b`.
 #[derive(Clone, Copy, Debug)]

@@ -36,7 +36,7 @@ const BY_Q: f32 = 1.0 / (2.0 * Q2 * (Q2 - P2));
 pub fn applies(map: Map, w: Weights, spec: ConvSpec) -> bool {
     let window = (w.kh, w.kw, spec.stride, spec.pad) == (3, 3, 1, 1);
     let products = POSITIONS * Tiles::new(map).count;
-    // A transform takes about as long as a quarter of what it saves with 16 channels.
+    // The transforms take time too.
     let gains = 4 * products <= 3 * 9 * map.pixels();
     window && gains && w.ci.is_multiple_of(COLUMNS) && w.co.is_multiple_of(COLUMNS)
 }
@@ -67,13 +67,15 @@ impl Tiles {
         Tiles { h: map.h, w: map.w, across, count: across * down }
     }
 
-    /// Asks for what the tile below needs anew; where there is none that is about what the next image begins with.
+    /// Asks for the lines of a tile from one on, those that the tile below needs anew; where there is none that is about what
+    /// the next image begins with.
     #[inline(always)]
-    fn prefetch_below(&self, image: &[f32], tile: usize, c: usize) {
-        let (top, left) = (tile / self.across * SIDE + SIDE + 1, tile % self.across * SIDE);
-        for line in top..top + SIDE {
-            let start = (line * self.w + left) * c;
-            (start..start + SIDE * c).step_by(COLUMNS).for_each(|at| prefetch(image, at));
+    fn prefetch(&self, image: &[f32], [line, column]: [usize; 2], c: usize, channels: Range<usize>) {
+        for line in line..line + SIDE {
+            for column in column..column + SIDE {
+                let pixel = (line * self.w + column) * c;
+                channels.clone().step_by(COLUMNS).for_each(|channel| prefetch(image, pixel + channel));
+            }
         }
     }
 
@@ -96,27 +98,32 @@ pub fn strips(all: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// Numbers from one transformed tile of 16 channels [36,16] to the next: an odd number of cache lines, else the tiles would
 /// share a few sets of the cache.
-pub const TILE: usize = (POSITIONS + 1) * COLUMNS;
+pub const TILE_STEP: usize = (POSITIONS + 1) * COLUMNS;
 
 /// Numbers of transformed tiles [c/16,tiles,36,16].
-pub fn transformed(tiles: usize, c: usize) -> usize {
-    c / COLUMNS * tiles * TILE
+pub fn transformed_len(tiles: usize, c: usize) -> usize {
+    c / COLUMNS * tiles * TILE_STEP
+}
+
+/// x P2 Q2 - y (P2 + Q2) + z.
+#[inline(always)]
+fn end<W: Register>(x: W, y: W, z: W) -> W {
+    x.mul_add(W::splat(P2 * Q2), y.mul_add(W::splat(-(P2 + Q2)), z))
 }
 
 /// B^T d of six values.
 #[inline(always)]
 fn input<W: Register>(d: [W; WIDE]) -> [W; WIDE] {
     let by = W::splat;
-    let ends = |x: W, y: W, z: W| x.mul_add(by(P2 * Q2), y.mul_add(by(-(P2 + Q2)), z));
     let (even_p, odd_p) = (d[2].mul_add(by(-Q2), d[4]), d[1].mul_add(by(-Q2), d[3]));
     let (even_q, odd_q) = (d[2].mul_add(by(-P2), d[4]), d[1].mul_add(by(-P2), d[3]));
     [
-        ends(d[0], d[2], d[4]),
+        end(d[0], d[2], d[4]),
         odd_p.mul_add(by(P), even_p),
         odd_p.mul_add(by(-P), even_p),
         odd_q.mul_add(by(Q), even_q),
         odd_q.mul_add(by(-Q), even_q),
-        ends(d[1], d[3], d[5]),
+        end(d[1], d[3], d[5]),
     ]
 }
 
@@ -172,11 +179,14 @@ fn window_gradient<W: Register>(s: [W; WIDE]) -> [W; 3] {
     ]
 }
 
-/// Asserts what bounds every access of the transforms of the tiles of a piece of an image [h,w,c] to v [c/16,all,36,16].
-fn check(tiles: Tiles, piece: &Piece, image: &[f32], c: usize, all: usize, v: &[f32]) {
-    assert!(c.is_multiple_of(COLUMNS) && piece.tiles.end <= tiles.count, "{piece:?} of {tiles:?}, {c} channels");
+/// Asserts what bounds every access of the transforms of a part of an image [h,w,c].
+fn check(part: &Part, image: &[f32], c: usize, to: &[f32]) {
+    let Part { tiles, piece, channels, all } = part;
+    let whole = channels.len().is_multiple_of(COLUMNS) && channels.start.is_multiple_of(COLUMNS) && channels.end <= c;
+    assert!(whole && piece.tiles.end <= tiles.count, "{part:?} of {c} channels");
     assert!(tiles.h * tiles.w * c <= image.len(), "{tiles:?} of {c} channels in {}", image.len());
-    assert!(piece.at + piece.tiles.len() <= all && transformed(all, c) <= v.len(), "{piece:?} in {all} of {}", v.len());
+    let len = transformed_len(*all, channels.len());
+    assert!(piece.at + piece.tiles.len() <= *all && len <= to.len(), "{part:?} in {}", to.len());
 }
 
 /// The square of N x N pixels whose corner is line `top` and column `left` of an image, `zeros` for those beyond it.
@@ -205,39 +215,79 @@ unsafe fn square<'a, const N: usize>(
     pixels
 }
 
-for_each_isa! {
-    /// v [c/16,all,36,16] = B^T d B of tiles of an image [h,w,c]; `zeros` has c of them.
-    pub fn transform_input<W: Widest>(
-        tiles: Tiles, piece: Piece, image: &[f32], zeros: &[f32], all: usize, v: &mut [f32],
-    ) {
-        let c = zeros.len();
-        check(tiles, &piece, image, c, all, v);
-        for (n, tile) in piece.tiles.enumerate() {
-            let corner = [tile / tiles.across, tile % tiles.across].map(|i| (i * SIDE) as isize - 1);
-            tiles.prefetch_below(image, tile, c);
-            // SAFETY: checked above.
-            let pixels = unsafe { square::<WIDE>(tiles, image, corner, zeros) };
-            for channel in (0..c).step_by(W::COUNT) {
-                let to = &mut v[(channel / COLUMNS * all + piece.at + n) * TILE + channel % COLUMNS..];
-                let mut columns = [[W::splat(0.0); WIDE]; WIDE];
-                for j in 0..WIDE {
-                    let mut column = [W::splat(0.0); WIDE];
-                    for i in 0..WIDE {
-                        // SAFETY: a pixel has c channels, which are whole registers.
-                        column[i] = unsafe { W::load(pixels[i][j], channel) };
-                    }
-                    columns[j] = input(column);
+/// The transform along one direction of squares of N x N pixels.
+trait Along<const N: usize> {
+    /// Pixels from the corner of a square to that of its tile.
+    const BEFORE: usize;
+
+    fn along<W: Register>(values: [W; N]) -> [W; WIDE];
+}
+
+struct Input;
+
+impl Along<WIDE> for Input {
+    const BEFORE: usize = 1;
+
+    #[inline(always)]
+    fn along<W: Register>(values: [W; WIDE]) -> [W; WIDE] {
+        input(values)
+    }
+}
+
+struct Gradient;
+
+impl Along<SIDE> for Gradient {
+    const BEFORE: usize = 0;
+
+    #[inline(always)]
+    fn along<W: Register>(values: [W; SIDE]) -> [W; WIDE] {
+        gradient(values)
+    }
+}
+
+/// Some channels of the tiles of an image.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub tiles: Tiles,
+    pub piece: Piece,
+    /// Whole blocks of 16.
+    pub channels: Range<usize>,
+    /// All tiles of the strip.
+    pub all: usize,
+}
+
+/// Transforms squares along both directions; see [`transform_input`].
+#[inline(always)]
+fn transform<W: Register, A: Along<N>, const N: usize>(part: Part, image: &[f32], zeros: &[f32], to: &mut [f32]) {
+    check(&part, image, zeros.len(), to);
+    let Part { tiles, piece, channels, all } = part;
+    for (n, tile) in piece.tiles.enumerate() {
+        let (line, column) = (tile / tiles.across * SIDE, tile % tiles.across * SIDE);
+        let corner = [line, column].map(|i| i as isize - A::BEFORE as isize);
+        tiles.prefetch(image, [line + SIDE + A::BEFORE, column], zeros.len(), channels.clone());
+        // SAFETY: checked above.
+        let pixels = unsafe { square::<N>(tiles, image, corner, zeros) };
+        for channel in channels.clone().step_by(W::COUNT) {
+            let at = channel - channels.start;
+            let to = &mut to[(at / COLUMNS * all + piece.at + n) * TILE_STEP + at % COLUMNS..];
+            let mut columns = [[W::splat(0.0); WIDE]; N];
+            for j in 0..N {
+                let mut column = [W::splat(0.0); N];
+                for i in 0..N {
+                    // SAFETY: a pixel has as many channels as there are zeros, which was checked.
+                    column[i] = unsafe { W::load(pixels[i][j], channel) };
                 }
-                for i in 0..WIDE {
-                    let mut line = [W::splat(0.0); WIDE];
-                    for j in 0..WIDE {
-                        line[j] = columns[j][i];
-                    }
-                    let line = input(line);
-                    for j in 0..WIDE {
-                        // SAFETY: checked above.
-                        unsafe { line[j].store(to, (WIDE * i + j) * COLUMNS) };
-                    }
+                columns[j] = A::along(column);
+            }
+            for i in 0..WIDE {
+                let mut line = [W::splat(0.0); N];
+                for j in 0..N {
+                    line[j] = columns[j][i];
+                }
+                let line = A::along(line);
+                for j in 0..WIDE {
+                    // SAFETY: checked above.
+                    unsafe { line[j].store(to, (WIDE * i + j) * COLUMNS) };
                 }
             }
         }
@@ -245,37 +295,16 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// u [c/16,all,36,16] = A dy A^T of tiles of a gradient [h,w,c]; `zeros` has c of them.
-    pub fn transform_gradient<W: Widest>(
-        tiles: Tiles, piece: Piece, dy: &[f32], zeros: &[f32], all: usize, u: &mut [f32],
-    ) {
-        let c = zeros.len();
-        check(tiles, &piece, dy, c, all, u);
-        for (n, tile) in piece.tiles.enumerate() {
-            let corner = [tile / tiles.across, tile % tiles.across].map(|i| (i * SIDE) as isize);
-            tiles.prefetch_below(dy, tile, c);
-            // SAFETY: checked above.
-            let pixels = unsafe { square::<SIDE>(tiles, dy, corner, zeros) };
-            for channel in (0..c).step_by(W::COUNT) {
-                let to = &mut u[(channel / COLUMNS * all + piece.at + n) * TILE + channel % COLUMNS..];
-                let mut columns = [[W::splat(0.0); WIDE]; SIDE];
-                for j in 0..SIDE {
-                    let mut column = [W::splat(0.0); SIDE];
-                    for i in 0..SIDE {
-                        // SAFETY: a pixel has c channels, which are whole registers.
-                        column[i] = unsafe { W::load(pixels[i][j], channel) };
-                    }
-                    columns[j] = gradient(column);
-                }
-                for i in 0..WIDE {
-                    let line = gradient([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
-                    for j in 0..WIDE {
-                        // SAFETY: checked above.
-                        unsafe { line[j].store(to, (WIDE * i + j) * COLUMNS) };
-                    }
-                }
-            }
-        }
+    /// v [channels/16,all,36,16] = B^T d B of tiles of an image [h,w,c]; `zeros` has c of them.
+    pub fn transform_input<W: Widest>(part: Part, image: &[f32], zeros: &[f32], v: &mut [f32]) {
+        transform::<W, Input, WIDE>(part, image, zeros, v);
+    }
+}
+
+for_each_isa! {
+    /// u [channels/16,all,36,16] = A dy A^T of tiles of a gradient [h,w,c]; `zeros` has c of them.
+    pub fn transform_gradient<W: Widest>(part: Part, dy: &[f32], zeros: &[f32], u: &mut [f32]) {
+        transform::<W, Gradient, SIDE>(part, dy, zeros, u);
     }
 }
 
@@ -283,16 +312,16 @@ for_each_isa! {
     /// 16 channels, from `first` on, of the tiles of an image y [h,w,c] = A^T m A, from m [tiles,36,16].
     pub fn transform_output<W: Widest>(tiles: Tiles, piece: Piece, m: &[f32], first: usize, c: usize, y: &mut [f32]) {
         // These bound every access below.
-        assert!((piece.at + piece.tiles.len()) * TILE <= m.len(), "{piece:?} in {}", m.len());
+        assert!((piece.at + piece.tiles.len()) * TILE_STEP <= m.len(), "{piece:?} in {}", m.len());
         assert!(piece.tiles.end <= tiles.count && y.len() >= tiles.h * tiles.w * c, "{piece:?} of {tiles:?}");
         assert!(first + COLUMNS <= c, "channels from {first} of {c}");
         for (n, tile) in piece.tiles.enumerate() {
-            let (i, j) = (tile / tiles.across * SIDE, tile % tiles.across * SIDE);
-            let (high, wide) = (tiles.h - i, tiles.w - j);
+            let (line, column) = (tile / tiles.across * SIDE, tile % tiles.across * SIDE);
+            let (high, wide) = (tiles.h - line, tiles.w - column);
             let whole = high >= SIDE && wide >= SIDE;
             for channel in (0..COLUMNS).step_by(W::COUNT) {
-                let from = &m[(piece.at + n) * TILE + channel..];
-                let to = &mut y[(i * tiles.w + j) * c + first + channel..];
+                let from = &m[(piece.at + n) * TILE_STEP + channel..];
+                let to = &mut y[(line * tiles.w + column) * c + first + channel..];
                 let mut columns = [[W::splat(0.0); SIDE]; WIDE];
                 for j in 0..WIDE {
                     let mut column = [W::splat(0.0); WIDE];
@@ -321,9 +350,9 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// u [36] = G g G^T of windows g [9], for 16 columns each; in `u` the positions are `position` numbers apart.
-    pub fn transform_window<C: Columns>(g: &[[f32; COLUMNS]; 9], position: usize, u: &mut [f32]) {
-        assert!((POSITIONS - 1) * position + COLUMNS <= u.len(), "positions {position} apart in {}", u.len());
+    /// u [36] = G g G^T of windows g [9], for 16 columns each; in `u` the positions are so many numbers apart.
+    pub fn transform_window<C: Columns>(g: &[[f32; COLUMNS]; 9], apart: usize, u: &mut [f32]) {
+        assert!((POSITIONS - 1) * apart + COLUMNS <= u.len(), "positions {apart} apart in {}", u.len());
         let mut columns = [[C::splat(0.0); WIDE]; 3];
         for j in 0..3 {
             let mut column = [C::splat(0.0); 3];
@@ -337,7 +366,7 @@ for_each_isa! {
             let line = window([columns[0][i], columns[1][i], columns[2][i]]);
             for j in 0..WIDE {
                 // SAFETY: asserted above.
-                unsafe { line[j].store(u, (WIDE * i + j) * position) };
+                unsafe { line[j].store(u, (WIDE * i + j) * apart) };
             }
         }
     }
@@ -421,12 +450,13 @@ mod tests {
                 let (filters, u) = weights(isa);
                 let expected = direct(tiles, &x, &filters);
                 let (mut v, mut m) =
-                    (vec![0.0; transformed(tiles.count, C)], vec![0.0; transformed(tiles.count, COLUMNS)]);
+                    (vec![0.0; transformed_len(tiles.count, C)], vec![0.0; transformed_len(tiles.count, COLUMNS)]);
                 let mut y = vec![f32::NAN; h * w * COLUMNS];
                 let half = tiles.count / 2;
                 let pieces = [0..half, half..tiles.count].map(|part| Piece { image: 0, at: part.start, tiles: part });
                 for piece in pieces.clone() {
-                    transform_input(isa, tiles, piece, &x, &[0.0; C], tiles.count, &mut v);
+                    let part = Part { tiles, piece, channels: 0..C, all: tiles.count };
+                    transform_input(isa, part, &x, &[0.0; C], &mut v);
                 }
                 for position in 0..POSITIONS {
                     let (v, m) = (&v[position * COLUMNS..], &mut m[position * COLUMNS..]);
@@ -452,6 +482,7 @@ mod tests {
     fn tiles_beyond_the_image_are_refused() {
         let tiles = Tiles::new(Map { b: 1, c: COLUMNS, h: 8, w: 8 });
         let piece = Piece { image: 0, tiles: 0..5, at: 0 };
-        transform_input(Isa::detect(), tiles, piece, &[0.0; 1024], &[0.0; COLUMNS], 8, &mut [0.0; 8 * TILE]);
+        let part = Part { tiles, piece, channels: 0..COLUMNS, all: 8 };
+        transform_input(Isa::detect(), part, &[0.0; 1024], &[0.0; COLUMNS], &mut [0.0; 8 * TILE_STEP]);
     }
 }

@@ -211,14 +211,15 @@ impl Lowering<'_> {
             operands.push(y);
         }
         let weights = |i: usize| conv2d::Weights::new(call.inputs[i].shape.tail());
+        let by_winograd = |x, w, spec| self.winograd && winograd::applies(x, w, spec);
         // The number of leading inputs that are feature maps; for convolutions their positions differ.
         let (kernel, maps, workspace): (Kernel, &[usize], usize) = match call.op {
-            Op::Conv2d(spec) if self.winograd && winograd::applies(input(0), weights(1), spec) => (
+            Op::Conv2d(spec) if by_winograd(input(0), weights(1), spec) => (
                 conv2d_winograd::kernel(isa, input(0), weights(1), false),
                 &[0],
                 conv2d_winograd::workspace(weights(1)),
             ),
-            Op::Conv2dGradInput(spec) if self.winograd && winograd::applies(input(0), weights(1), spec) => {
+            Op::Conv2dGradInput(spec) if by_winograd(input(0), weights(1), spec) => {
                 (conv2d_winograd::kernel(isa, input(0), weights(1), true), &[0], conv2d_winograd::workspace(weights(1)))
             }
             Op::Conv2d(spec) => {
@@ -233,13 +234,12 @@ impl Lowering<'_> {
             Op::Conv2dGradWeight(spec) => {
                 let w = conv2d::Weights::new(call.outputs[0].shape.tail());
                 let (x, dy) = (input(0), input(1));
-                let kernel =
-                    if self.winograd && winograd::applies(x, w, spec) && conv2d_grad_weight_winograd::applies(w) {
-                        conv2d_grad_weight_winograd::kernel(isa, x, w, dy)
-                    } else {
-                        conv2d_grad_weight::kernel(isa, x, w, dy, spec)
-                    };
-                (kernel, &[0, 1], conv2d_grad_weight::workspace(w, input(0).b))
+                let kernel = if by_winograd(x, w, spec) && conv2d_grad_weight_winograd::applies(w) {
+                    conv2d_grad_weight_winograd::kernel(isa, x, w, dy)
+                } else {
+                    conv2d_grad_weight::kernel(isa, x, w, dy, spec)
+                };
+                (kernel, &[0, 1], partial_sums::workspace(w, x.b))
             }
             Op::BatchNormStats => (batch_norm_stats::kernel(isa, input(0)), &[0], 0),
             Op::BatchNormGradParams { eps } => {

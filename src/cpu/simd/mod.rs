@@ -136,6 +136,42 @@ pub fn prefetch(from: &[f32], at: usize) {
     let _ = (from, at);
 }
 
+/// Calls a tile's function compiled for its number of rows, at most those of its kind of [`Columns`].
+macro_rules! with_rows {
+    ($rows:expr, $tile:ident::<$c:ident>($($arg:expr),* $(,)?)) => {
+        match $rows {
+            1 => $tile::<$c, 1>($($arg),*),
+            2 => $tile::<$c, 2>($($arg),*),
+            3 => $tile::<$c, 3>($($arg),*),
+            4 => $tile::<$c, 4>($($arg),*),
+            5 => $tile::<$c, 5>($($arg),*),
+            6 => $tile::<$c, 6>($($arg),*),
+            // Known when this is compiled: nothing below is, where tiles are small.
+            _ if $c::ROWS <= 6 => unreachable!("a tile of {} rows", $rows),
+            7 => $tile::<$c, 7>($($arg),*),
+            8 => $tile::<$c, 8>($($arg),*),
+            9 => $tile::<$c, 9>($($arg),*),
+            10 => $tile::<$c, 10>($($arg),*),
+            11 => $tile::<$c, 11>($($arg),*),
+            12 => $tile::<$c, 12>($($arg),*),
+            13 => $tile::<$c, 13>($($arg),*),
+            14 => $tile::<$c, 14>($($arg),*),
+            15 => $tile::<$c, 15>($($arg),*),
+            16 => $tile::<$c, 16>($($arg),*),
+            17 => $tile::<$c, 17>($($arg),*),
+            18 => $tile::<$c, 18>($($arg),*),
+            19 => $tile::<$c, 19>($($arg),*),
+            20 => $tile::<$c, 20>($($arg),*),
+            21 => $tile::<$c, 21>($($arg),*),
+            22 => $tile::<$c, 22>($($arg),*),
+            23 => $tile::<$c, 23>($($arg),*),
+            24 => $tile::<$c, 24>($($arg),*),
+            rows => unreachable!("a tile of {rows} rows"),
+        }
+    };
+}
+pub(in crate::cpu) use with_rows;
+
 /// Defines a function whose body is compiled once for each instruction set, with a kind of register as its parameter
 /// ([`Vector`], [`Columns`] or [`Widest`]): the plain loops in it are vectorised accordingly. It is called with the
 /// instruction set first.
