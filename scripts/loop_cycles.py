@@ -50,13 +50,17 @@ def cycles(body, processor):
 def main():
     program, processor = (sys.argv[1:] + ["target/release/proteus", "skylake-avx512"][len(sys.argv) - 1 :])[:2]
     print(f"{'loop':50}{'multiply-adds':>14}{'instructions':>14}{'cycles':>9}{'a cycle':>9}")
+    missing = set(TILES)
     for name, instructions in functions(program):
+        missing -= {tile for tile in TILES if tile in name}
         if any(tile in name for tile in TILES):
             for body in sorted(loops(instructions), key=len):
                 products = sum("vfmadd" in text for text in body)
                 took = cycles(body, processor)
                 short = name.removeprefix("proteus::cpu::")
                 print(f"{short:50}{products:14}{len(body) + 1:14}{took:9.2f}{products / took:9.2f}")
+    if missing:
+        sys.exit(f"{program} has no {', '.join(sorted(missing))}: was it stripped, or did these move?")
 
 
 if __name__ == "__main__":

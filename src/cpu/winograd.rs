@@ -36,7 +36,7 @@ const BY_Q: f32 = 1.0 / (2.0 * Q2 * (Q2 - P2));
 pub fn applies(map: Map, w: Weights, spec: ConvSpec) -> bool {
     let window = (w.kh, w.kw, spec.stride, spec.pad) == (3, 3, 1, 1);
     let products = POSITIONS * Tiles::new(map).count;
-    // The transforms take time too.
+    // At most three quarters of the products, since the transforms take time too.
     let gains = 4 * products <= 3 * 9 * map.pixels();
     window && gains && w.ci.is_multiple_of(COLUMNS) && w.co.is_multiple_of(COLUMNS)
 }
@@ -440,7 +440,8 @@ mod tests {
         y
     }
 
-    /// 2.5 to 4.4 times; 4.2 to 8.7 with the points 0, +-1, +-2. Sizes with whole tiles and with parts of them, every instruction set, a strip in two pieces.
+    /// They are 2.5 to 4.4 times as large, and 4.2 to 8.7 times with the points 0, +-1, +-2. Sizes with whole tiles and with
+    /// parts of them, every instruction set, a strip in two pieces.
     #[test]
     fn errors_are_about_four_times_those_of_the_direct_form() {
         for (h, w) in [(8, 12), (7, 7), (5, 10), (1, 9)] {
