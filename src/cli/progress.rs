@@ -136,7 +136,7 @@ impl Observer for Display {
         let clusters: Vec<String> = restart.restarted.iter().map(usize::to_string).collect();
         let (s, verb) = if clusters.len() == 1 { ("", "was") } else { ("s", "were") };
         self.line(&format!(
-            "epoch {epoch}: cluster{s} {} {verb} nearly empty and restarted from cluster {}",
+            "epoch {epoch}: cluster{s} {} {verb} too small and restarted from cluster {}",
             clusters.join(", "),
             restart.from
         ));
