@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests of the CPU engine under AddressSanitizer, which sees every read and write outside of an allocation. The
 # engine's unsafe code is register tiles, vector loads and operands carved out of shared buffers; with debug assertions
-# its own bounds are checked as well. Memory comes from the allocator here, which the sanitizer watches, instead of maps. Takes about twenty minutes on two busy cores. Needs rustup's toolchain on x86-64 Linux; the
-# unstable flag is allowed through RUSTC_BOOTSTRAP.
+# its own bounds are checked as well. Memory comes from the allocator here, which the sanitizer watches, instead of maps.
+# Takes about twenty minutes on two busy cores. Needs rustup's toolchain on x86-64 Linux; the unstable flag is allowed
+# through RUSTC_BOOTSTRAP.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
