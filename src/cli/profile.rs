@@ -111,7 +111,7 @@ fn least_json(k: &KernelTime, peaks: Peaks) -> serde_json::Value {
     serde_json::json!({
         "kernel": k.name, "work": k.detail, "calls": k.calls, "flops": k.flops, "bytes": k.bytes,
         "least_us": k.time.as_secs_f64() * 1e6,
-        "bound_by": if peaks.bound(k.flops, k.bytes).1 { "arithmetic" } else { "memory" },
+        "bound_by": limit(peaks.bound(k.flops, k.bytes).1),
     })
 }
 
@@ -127,14 +127,8 @@ fn least_table(kernels: &[KernelTime], peaks: Peaks) -> String {
         bytes: kernels.iter().map(|k| k.bytes).sum(),
     };
     for k in kernels.iter().chain([&all]) {
-        let by_arithmetic = peaks.bound(k.flops, k.bytes).1;
-        let bound = if k.flops + k.bytes == 0 {
-            "-"
-        } else if by_arithmetic {
-            "arithmetic"
-        } else {
-            "memory"
-        };
+        let idle = k.flops + k.bytes == 0;
+        let bound = if idle { "-" } else { limit(peaks.bound(k.flops, k.bytes).1) };
         rows.push(vec![
             format!("{} {}", k.name, shortened(&k.detail)).trim_end().to_string(),
             k.calls.to_string(),
@@ -191,14 +185,7 @@ fn table(profile: &Profile, shares: Vec<Share>) -> String {
             format!("{:.1}", s.total.gflops()),
             format!("{:.1}", s.total.gbytes()),
             if idle { String::new() } else { format!("{:.0} %", 100.0 * s.roofline) },
-            if idle {
-                "-"
-            } else if s.by_arithmetic {
-                "arithmetic"
-            } else {
-                "memory"
-            }
-            .into(),
+            if idle { "-" } else { limit(s.by_arithmetic) }.into(),
         ]);
     }
     let sum: f64 = shares.iter().map(|s| s.ms).sum();
@@ -206,6 +193,11 @@ fn table(profile: &Profile, shares: Vec<Share>) -> String {
     let outside = profile.step.ms_median - sum;
     let note = if outside > 0.0 { format!("\n{outside:.2} ms a step are outside of kernels") } else { String::new() };
     columns(&rows) + &note
+}
+
+/// What a kernel waits for.
+fn limit(by_arithmetic: bool) -> &'static str {
+    if by_arithmetic { "arithmetic" } else { "memory" }
 }
 
 /// Details of chains name all their operations.
@@ -221,6 +213,6 @@ fn json(s: &Share) -> serde_json::Value {
     serde_json::json!({
         "kernel": s.total.name, "work": s.total.detail, "calls": s.calls, "ms": s.ms, "share": s.share,
         "gflops": s.total.gflops(), "gbytes": s.total.gbytes(), "roofline": s.roofline,
-        "bound_by": if s.by_arithmetic { "arithmetic" } else { "memory" },
+        "bound_by": limit(s.by_arithmetic),
     })
 }

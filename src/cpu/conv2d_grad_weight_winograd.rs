@@ -66,16 +66,8 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map) -> Kernel {
                         transform_gradient(isa, part, gradient, &zeros[..w.co], u);
                     }
                     let pixels = Pixels::of_tiles(COLUMNS, all, TILE_STEP, strip.start > 0);
-                    for position in 0..POSITIONS {
-                        let (v, u) = (&v[position * COLUMNS..], &u[position * COLUMNS..]);
-                        for (block, row) in (0..blocks).flat_map(|block| (0..rows).map(move |row| (block, row))) {
-                            let sums = &mut sums[((block * POSITIONS + position) * rows + row) * COLUMNS * COLUMNS..];
-                            let (v, u) = (&v[row * all * TILE_STEP..], &u[block * all * TILE_STEP..]);
-                            accumulate(isa, pixels, v, u, sums);
-                        }
-                    }
+                    multiply_positions(isa, pixels, [rows, blocks], v, u, sums);
                 }
-                // Sums are [block][36][Ci][16].
                 let sums = sums.chunks_exact(POSITIONS * w.ci * COLUMNS);
                 sums.zip(partial.chunks_exact_mut(size))
                     .for_each(|(sums, partial)| transform_sums(isa, sums, w.ci, partial));
@@ -83,4 +75,17 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, dy: Map) -> Kernel {
         });
         sum_chunks(partial, used, w, output);
     })
+}
+
+/// sums [blocks,36,Ci,16] = or += what the tiles of a strip contribute, from transforms v [rows,tiles,36,16] of the inputs and u
+/// [blocks,tiles,36,16] of the gradients. Positions are outermost: all that is read at one stays in the first cache.
+fn multiply_positions(isa: Isa, tiles: Pixels, [rows, blocks]: [usize; 2], v: &[f32], u: &[f32], sums: &mut [f32]) {
+    let step = tiles.len * TILE_STEP;
+    for position in 0..POSITIONS {
+        for (block, row) in (0..blocks).flat_map(|block| (0..rows).map(move |row| (block, row))) {
+            let (v, u) = (&v[row * step + position * COLUMNS..], &u[block * step + position * COLUMNS..]);
+            let sums = &mut sums[((block * POSITIONS + position) * rows + row) * COLUMNS * COLUMNS..];
+            accumulate(isa, tiles, v, u, sums);
+        }
+    }
 }

@@ -1,8 +1,8 @@
-//! A 3x3 convolution of stride 1 by Winograd's algorithm: for each of the 36 positions of the transformed_len tiles one product
-//! [tiles,Ci] x [Ci,Co]. Its gradient with respect to the input is the same with other weights.
+//! A 3x3 convolution of stride 1 by Winograd's algorithm: for each of the 36 positions of the transformed tiles one
+//! product [tiles,Ci] x [Ci,Co]. Its gradient with respect to the input is the same with other weights.
 
 use super::conv2d::Weights;
-use super::panel::multiply_panel;
+use super::panel::multiply_positions;
 use super::scratch;
 use super::simd::{COLUMNS, Isa};
 use super::winograd::{
@@ -11,15 +11,15 @@ use super::winograd::{
 use super::{Kernel, Map};
 use rayon::prelude::*;
 
-/// Numbers of transformed_len inputs, and of results of one block of columns, at a position: all positions together should stay
-/// in the second cache.
+/// Numbers of transformed inputs, and of results of one block of columns, at a position: all positions together should
+/// stay in the second cache.
 const NEAR: usize = 1280;
 /// Rows of a panel are a multiple of this: two tiles of AVX2, or one of AVX-512.
 const ROWS: usize = 12;
 /// Groups of images for each thread. With more than one image the rows of a panel come from several.
 const GROUPS: usize = 4;
 
-/// Numbers of the transformed_len weights: [To/16][36 positions][From][16].
+/// Numbers of the transformed weights: [To/16][36 positions][From][16].
 pub fn workspace(w: Weights) -> usize {
     POSITIONS * w.ci * w.co
 }
@@ -48,17 +48,7 @@ pub fn kernel(isa: Isa, x: Map, w: Weights, backward: bool) -> Kernel {
                         transform_input(isa, part, image, &zeros, v);
                     }
                     for (block, column) in (0..to).step_by(COLUMNS).enumerate() {
-                        for position in 0..POSITIONS {
-                            let weights = &packed[(block * POSITIONS + position) * from * COLUMNS..][..from * COLUMNS];
-                            multiply_panel(
-                                isa,
-                                count,
-                                from,
-                                &v[position * COLUMNS..],
-                                weights,
-                                &mut m[position * COLUMNS..],
-                            );
-                        }
+                        multiply_positions(isa, count, from, v, &packed[block * POSITIONS * from * COLUMNS..], m);
                         for piece in tiles.pieces(strip.clone()) {
                             let image = &mut output[piece.image * x.pixels() * to..][..x.pixels() * to];
                             transform_output(isa, tiles, piece, m, column, to, image);

@@ -35,20 +35,20 @@ impl Pixels {
 
 for_each_isa! {
     /// partial [kh,rows,16] = or += what some pixels contribute, from inputs and gradients at the first of them.
-    pub fn accumulate<C: Columns>(s: Pixels, padded: &[f32], gradient: &[f32], partial: &mut [f32]) {
+    pub fn accumulate<C: Columns>(s: Pixels, inputs: &[f32], gradient: &[f32], partial: &mut [f32]) {
         assert!(s.lines > 0 && s.len > 0, "{s:?} is empty");
         // These bound every access of the tiles.
         let (lines, pixels) = (s.lines - 1, s.len - 1);
         let a_end = (s.kh - 1) * s.wide + lines * s.a_line + pixels * s.a_step + s.rows;
         let b_end = lines * s.b_line + pixels * s.b_step + COLUMNS;
-        assert!(a_end <= padded.len() && b_end <= gradient.len(), "{s:?}: {} and {}", padded.len(), gradient.len());
+        assert!(a_end <= inputs.len() && b_end <= gradient.len(), "{s:?}: {} and {}", inputs.len(), gradient.len());
         assert!(s.kh * s.rows * COLUMNS <= partial.len(), "{s:?} adds to {}", partial.len());
         let tiles = s.rows.div_ceil(C::ROWS);
         for ky in 0..s.kh {
             let mut row = 0;
             for t in 0..tiles {
                 let end = (t + 1) * s.rows / tiles;
-                let (a, out) = (&padded[ky * s.wide + row..], &mut partial[(ky * s.rows + row) * COLUMNS..]);
+                let (a, out) = (&inputs[ky * s.wide + row..], &mut partial[(ky * s.rows + row) * COLUMNS..]);
                 // SAFETY: asserted above.
                 unsafe { with_rows!(end - row, tile::<C>(s, a, gradient, out)) }
                 row = end;

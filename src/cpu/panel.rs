@@ -1,12 +1,21 @@
 //! Products of transformed tiles: one position of all tiles of a strip times one block of 16 columns.
 
-use super::simd::{COLUMNS, Columns, for_each_isa, with_rows};
-use super::winograd::TILE_STEP;
+use super::simd::{COLUMNS, Columns, Isa, for_each_isa, with_rows};
+use super::winograd::{POSITIONS, TILE_STEP};
+
+/// out[tile,p,0..16] = sum over j < k of a[tile,p,j] b[p,j,0..16] for every position p: a is [k/16,tiles,36,16], b [36,k,16], out
+/// [tiles,36,16].
+pub fn multiply_positions(isa: Isa, tiles: usize, k: usize, a: &[f32], b: &[f32], out: &mut [f32]) {
+    for position in 0..POSITIONS {
+        let at = position * COLUMNS;
+        multiply_panel(isa, tiles, k, &a[at..], &b[at * k..], &mut out[at..]);
+    }
+}
 
 for_each_isa! {
     /// out[tile,0..16] = sum over j < k of a[tile,j] b[j,0..16] of one position: a is [k/16,tiles,36,16] from that position
     /// on, b [k,16], out [tiles,36,16]. k is a multiple of 16. The loop over register tiles is inside, which short sums need.
-    pub fn multiply_panel<C: Columns>(tiles: usize, k: usize, a: &[f32], b: &[f32], out: &mut [f32]) {
+    fn multiply_panel<C: Columns>(tiles: usize, k: usize, a: &[f32], b: &[f32], out: &mut [f32]) {
         if tiles == 0 || k == 0 {
             return;
         }

@@ -12,7 +12,7 @@ thread_local! {
 /// # Panics
 /// If there is no memory for them.
 pub fn with<R>(numbers: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    // Taken out, so that work which another thread's waiting brings in between finds none and takes memory of its own.
+    // Taken out: work inside of this work finds none and takes memory of its own.
     let kept = SCRATCH.take().filter(|words| words.len() >= numbers);
     let mut words = kept.unwrap_or_else(|| {
         Words::zeroed(numbers).unwrap_or_else(|e| panic!("{numbers} numbers of scratch memory: {e}"))

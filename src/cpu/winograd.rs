@@ -403,7 +403,7 @@ for_each_isa! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::panel::multiply_panel;
+    use super::super::panel::multiply_positions;
     use super::super::simd::Isa;
     use super::*;
 
@@ -459,10 +459,7 @@ mod tests {
                     let part = Part { tiles, piece, channels: 0..C, all: tiles.count };
                     transform_input(isa, part, &x, &[0.0; C], &mut v);
                 }
-                for position in 0..POSITIONS {
-                    let (v, m) = (&v[position * COLUMNS..], &mut m[position * COLUMNS..]);
-                    multiply_panel(isa, tiles.count, C, v, &u[position * C * COLUMNS..], m);
-                }
+                multiply_positions(isa, tiles.count, C, &v, &u, &mut m);
                 for piece in pieces {
                     transform_output(isa, tiles, piece, &m, 0, COLUMNS, &mut y);
                 }
