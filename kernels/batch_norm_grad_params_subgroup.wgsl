@@ -3,6 +3,8 @@
 // x, dy [B,C,H,W]; mean, variance, dgamma, dbeta [C]. Sums over the n = B H W values of a channel.
 // Large channels are split: STAGE 1 gives the sums of every part, [C, splits] each, and STAGE 2 adds them up, reading
 // the parts of dgamma through `x` and those of dbeta through `dy`.
+// With FOLDED also what the gradient of the normalisation is computed with where it is loaded: gamma [C], coefficients
+// [C,4], see shared/folded_norm.wgsl.
 // Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).
 // The variant of batch_norm_grad_params that sums over a workgroup by its subgroups, see shared/subgroup_sum.wgsl.
 // Deterministic: strided partial sums, then subgroups in the order of the device, then their sums in ascending order.
@@ -32,9 +34,13 @@ var<storage, read> mean: array<f32>;
 @group(0) @binding(4)
 var<storage, read> variance: array<f32>;
 @group(0) @binding(5)
-var<storage, read_write> dgamma: array<f32>;
+var<storage, read> gamma: array<f32>;
 @group(0) @binding(6)
+var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(7)
 var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(8)
+var<storage, read_write> coefficients: array<vec4<f32>>;
 
 @compute @workgroup_size(256)
 fn main(

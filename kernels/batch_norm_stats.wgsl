@@ -2,8 +2,9 @@
 // also r = (1 - momentum) r + momentum s for the running mean and variance, the variance scaled by n / (n - 1) first
 //
 // x [B,C,H,W]; mean, variance, running_mean, running_variance [C]. The mean first, then the squared deviations from it.
-// Large channels are split: STAGE 1 gives the mean and the sum of squared deviations of every part, [C, splits] each,
-// and STAGE 2 merges them (Chan, Golub and LeVeque 1979), reading the parts through `x` and `deviations`.
+// Large channels are split: STAGE 1 gives the mean and the sum of squared deviations of every part, [2, C, splits] through
+// `mean`, and STAGE 2 merges them (Chan, Golub and LeVeque 1979), reading them through `x`.
+// With FOLDED also what normalises x where it is loaded: gamma, beta [C], coefficients [C,4], see shared/folded_norm.wgsl.
 // Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).
 // Deterministic: strided partial sums and a tree of fixed shape.
 
@@ -19,6 +20,7 @@ struct Params {
     momentum: f32,
     // n / (n - 1).
     correction: f32,
+    eps: f32,
 }
 
 const WG_SIZE: u32 = 256u;
@@ -28,15 +30,19 @@ var<uniform> params: Params;
 @group(0) @binding(1)
 var<storage, read> x: array<f32>;
 @group(0) @binding(2)
-var<storage, read> deviations: array<f32>;
+var<storage, read> gamma: array<f32>;
 @group(0) @binding(3)
-var<storage, read_write> mean: array<f32>;
+var<storage, read> beta: array<f32>;
 @group(0) @binding(4)
-var<storage, read_write> variance: array<f32>;
+var<storage, read_write> mean: array<f32>;
 @group(0) @binding(5)
-var<storage, read_write> running_mean: array<f32>;
+var<storage, read_write> variance: array<f32>;
 @group(0) @binding(6)
+var<storage, read_write> running_mean: array<f32>;
+@group(0) @binding(7)
 var<storage, read_write> running_variance: array<f32>;
+@group(0) @binding(8)
+var<storage, read_write> coefficients: array<vec4<f32>>;
 
 @compute @workgroup_size(256)
 fn main(

@@ -1,8 +1,11 @@
 // dx[b,i,q] = sum over o, ky, kx of w[o,i,ky,kx] dy[b, o, q + PAD' - (ky,kx)], zero outside; 3x3 with stride 1 only
 //
 // With RESIDUAL a residual is added, with MASKED the result is then zero where the mask is not positive.
+// With FOLDED dy is the gradient of a normalisation, computed from that of its result, which `source` then is, and from what
+// is normalised, `before`; with MASK_FOLDED the mask is the map that `mask` is, normalised.
 //
-// dy [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [SOURCES,CHANNELS,3,3]; residual, mask, dx [B,CHANNELS,HEIGHT,WIDTH].
+// dy [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [SOURCES,CHANNELS,3,3]; residual, mask, dx [B,CHANNELS,HEIGHT,WIDTH];
+// coefficients [SOURCES,4], mask_coefficients [CHANNELS,4], see shared/folded_norm.wgsl.
 // conv2d_grad_input_tiled with dy in workgroup memory as f16, half the bytes that its invocations load there; weights, products
 // and sums are f32. Gradients of a mean over a batch are too small for f16, so they are kept SCALE times as large, a power
 // of two; one beyond 65504 / SCALE overflows. An invocation computes 4 pixels for 8 or 4 channels, see
@@ -14,6 +17,7 @@
 enable f16;
 
 //#import conv_tile
+//#import folded_norm
 
 alias Element = f16;
 
@@ -26,6 +30,8 @@ struct Params {
 override SCALE: f32 = 1048576.0;
 override RESIDUAL: bool = false;
 override MASKED: bool = false;
+override FOLDED: bool = false;
+override MASK_FOLDED: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -38,7 +44,27 @@ var<storage, read> residual: array<f32>;
 @group(0) @binding(4)
 var<storage, read> mask: array<f32>;
 @group(0) @binding(5)
+var<storage, read> before: array<f32>;
+@group(0) @binding(6)
+var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(7)
+var<storage, read> mask_coefficients: array<vec4<f32>>;
+@group(0) @binding(8)
 var<storage, read_write> dx: array<f32>;
+
+fn channel(s: u32) -> vec4<f32> {
+    if FOLDED {
+        return coefficients[s];
+    }
+    return vec4<f32>();
+}
+
+fn pixel(i: u32, c: vec4<f32>) -> f32 {
+    if FOLDED {
+        return normalised_gradient(source[i], before[i], c);
+    }
+    return source[i];
+}
 
 fn packed(v: vec4<f32>) -> vec4<f16> {
     return vec4<f16>(v * SCALE);
@@ -48,13 +74,17 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(s * CHANNELS + c) * 9u + 8u - tap];
 }
 
-fn store(i: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) {
     var value = sum * (1.0 / SCALE);
     if RESIDUAL {
         value += residual[i];
     }
     if MASKED {
-        value = select(0.0, value, mask[i] > 0.0);
+        var m = mask[i];
+        if MASK_FOLDED {
+            m = normalised(m, mask_coefficients[c]);
+        }
+        value = select(0.0, value, m > 0.0);
     }
     dx[i] = value;
 }

@@ -2,6 +2,9 @@
 //
 // x [B,IN_CHANNELS,IN_HEIGHT,IN_WIDTH], dy [B,OUT_CHANNELS,HEIGHT,WIDTH], dw [splits, OUT_CHANNELS, IN_CHANNELS, 3, 3];
 // with more than one split `sum_rows` adds them up.
+// With X_FOLDED x is computed from the map that `x` is: normalised, and with RECTIFY then max(x, 0). With DY_FOLDED dy is the
+// gradient of a normalisation, computed from that of its result, which `dy` then is, and from what is normalised, `before`.
+// x_coefficients [IN_CHANNELS,4], dy_coefficients [OUT_CHANNELS,4], see shared/folded_norm.wgsl.
 // conv2d_grad_weight_tiled with x in workgroup memory as f16, in bands of more rows; dy, products and sums are f32. A pixel
 // beyond 65504 overflows. An invocation computes what it does there, see shared/weight_tile.wgsl.
 // Workgroup: IN_TILE input channels x QUADS quads of output channels x PARTS, which take every PARTS-th row of a band. Grid:
@@ -10,6 +13,7 @@
 
 enable f16;
 
+//#import folded_norm
 //#import weight_tile
 
 alias Element = f16;
@@ -20,6 +24,10 @@ struct Params {
     chunk: u32,
 }
 
+override X_FOLDED: bool = false;
+override RECTIFY: bool = false;
+override DY_FOLDED: bool = false;
+
 @group(0) @binding(0)
 var<uniform> params: Params;
 @group(0) @binding(1)
@@ -27,7 +35,31 @@ var<storage, read> x: array<f32>;
 @group(0) @binding(2)
 var<storage, read> dy: array<f32>;
 @group(0) @binding(3)
+var<storage, read> x_coefficients: array<vec4<f32>>;
+@group(0) @binding(4)
+var<storage, read> before: array<f32>;
+@group(0) @binding(5)
+var<storage, read> dy_coefficients: array<vec4<f32>>;
+@group(0) @binding(6)
 var<storage, read_write> dw: array<f32>;
+
+fn input(i: u32, c: u32) -> f32 {
+    var value = x[i];
+    if X_FOLDED {
+        value = normalised(value, x_coefficients[c]);
+    }
+    if RECTIFY {
+        value = rectified(value);
+    }
+    return value;
+}
+
+fn gradient(i: u32, c: u32) -> f32 {
+    if DY_FOLDED {
+        return normalised_gradient(dy[i], before[i], dy_coefficients[c]);
+    }
+    return dy[i];
+}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

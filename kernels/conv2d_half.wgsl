@@ -1,6 +1,8 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside the image; 3x3 only
+// With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
 //
-// x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH].
+// x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH]; coefficients
+// [SOURCES,4], see shared/folded_norm.wgsl.
 // conv2d_tiled with the pixels in workgroup memory as f16, half the bytes that its invocations load there; weights, products
 // and sums are f32. A pixel beyond 65504 overflows. An invocation computes 4 pixels for 8 or 4 channels, see
 // shared/conv_tile.wgsl.
@@ -11,6 +13,7 @@
 enable f16;
 
 //#import conv_tile
+//#import folded_norm
 
 alias Element = f16;
 
@@ -19,6 +22,9 @@ struct Params {
     blocks: u32,
 }
 
+override FOLDED: bool = false;
+override RECTIFY: bool = false;
+
 @group(0) @binding(0)
 var<uniform> params: Params;
 @group(0) @binding(1)
@@ -26,7 +32,27 @@ var<storage, read> source: array<f32>;
 @group(0) @binding(2)
 var<storage, read> w: array<f32>;
 @group(0) @binding(3)
+var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(4)
 var<storage, read_write> y: array<f32>;
+
+fn channel(s: u32) -> vec4<f32> {
+    if FOLDED {
+        return coefficients[s];
+    }
+    return vec4<f32>();
+}
+
+fn pixel(i: u32, c: vec4<f32>) -> f32 {
+    var x = source[i];
+    if FOLDED {
+        x = normalised(x, c);
+    }
+    if RECTIFY {
+        x = rectified(x);
+    }
+    return x;
+}
 
 fn packed(v: vec4<f32>) -> vec4<f16> {
     return vec4<f16>(v);
@@ -36,7 +62,7 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];
 }
 
-fn store(i: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) {
     y[i] = sum;
 }
 

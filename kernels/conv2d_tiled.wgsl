@@ -1,6 +1,8 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside the image; 3x3 only
+// With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
 //
-// x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH].
+// x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH]; coefficients
+// [SOURCES,4], see shared/folded_norm.wgsl.
 // The variant of conv2d that shares rows and weights in workgroup memory, see shared/conv_tile.wgsl: an invocation computes
 // 4 neighbouring pixels of a row for 8 or 4 channels. A source channel and a row of taps take 2 loads of pixels (3 with
 // stride 2) and 6 (3) of weights for 96 (48) multiply-adds, all from workgroup memory.
@@ -9,6 +11,7 @@
 // Deterministic: one invocation sums each output, in ascending order of (i, ky, kx).
 
 //#import conv_tile
+//#import folded_norm
 
 alias Element = f32;
 
@@ -17,6 +20,9 @@ struct Params {
     blocks: u32,
 }
 
+override FOLDED: bool = false;
+override RECTIFY: bool = false;
+
 @group(0) @binding(0)
 var<uniform> params: Params;
 @group(0) @binding(1)
@@ -24,7 +30,27 @@ var<storage, read> source: array<f32>;
 @group(0) @binding(2)
 var<storage, read> w: array<f32>;
 @group(0) @binding(3)
+var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(4)
 var<storage, read_write> y: array<f32>;
+
+fn channel(s: u32) -> vec4<f32> {
+    if FOLDED {
+        return coefficients[s];
+    }
+    return vec4<f32>();
+}
+
+fn pixel(i: u32, c: vec4<f32>) -> f32 {
+    var x = source[i];
+    if FOLDED {
+        x = normalised(x, c);
+    }
+    if RECTIFY {
+        x = rectified(x);
+    }
+    return x;
+}
 
 fn packed(v: vec4<f32>) -> vec4<f32> {
     return v;
@@ -34,7 +60,7 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];
 }
 
-fn store(i: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) {
     y[i] = sum;
 }
 

@@ -129,6 +129,11 @@ fn the_engines_agree_step_by_step() {
     let (again, same, _) = run(&config, &mut engine);
     assert_eq!(bits(&again), bits(&on_gpu));
     assert_eq!(same, assignments);
+    // As large GPUs start: with normalisations folded into the convolutions beside them.
+    drop(engine);
+    let tiled = gpu::Options { variants: gpu::VariantChoice::everywhere(gpu::TILED), ..gpu::Options::default() };
+    let Some(mut engine) = adapter::open_or_skip(tiled) else { return };
+    close(&run(&config, &mut engine).0, &on_cpu, 1e-3);
 }
 
 #[test]

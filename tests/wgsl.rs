@@ -11,9 +11,10 @@ use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFl
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use proteus::data::ImageSet;
 use proteus::gpu::{
-    Access, CHAIN, Dispatch, HALF, Lowered, MATRIX, MatrixUnit, SUBGROUP, TILED, Variants, lower, variant_of, wgsl,
+    Access, CHAIN, Dispatch, Fusion, HALF, Lowered, MATRIX, MatrixUnit, SUBGROUP, TILED, Variants, lower, variant_of,
+    wgsl,
 };
-use proteus::tape::{Arena, Dtype, Program, Store, Tape};
+use proteus::tape::{Arena, Dtype, Place, Program, Store, Tape};
 use proteus::train::{Ledger, alignment_step, evaluation_step, preset, training_step};
 
 /// Training and evaluation steps of presets, as they are run.
@@ -49,14 +50,14 @@ fn steps(name: &str, [c, h, w]: [usize; 3], changes: &[&str]) -> Vec<Program> {
 /// Whatever the tests of operations and the preset lower.
 fn everything() -> Vec<Lowered> {
     let cases = cases().into_iter().map(|case| Recorded::new(&case).program);
-    let all = [TILED, HALF, SUBGROUP, CHAIN].map(|variant| (true, Variants::all(variant)));
+    let all = [TILED, HALF, SUBGROUP, CHAIN].map(|variant| (Fusion::Loads, Variants::all(variant)));
     let units = [MatrixUnit::LARGE, MatrixUnit { side: 16, subgroup: 64 }, MatrixUnit { side: 8, subgroup: 8 }];
-    let matrix = units.map(|unit| (true, Variants::all(MATRIX).with_unit(Some(unit))));
-    let plain = [false, true].map(|fuse| (fuse, Variants::default()));
+    let matrix = units.map(|unit| (Fusion::Loads, Variants::all(MATRIX).with_unit(Some(unit))));
+    let plain = [Fusion::Off, Fusion::Results].map(|fusion| (fusion, Variants::default()));
     let ways: Vec<_> = plain.into_iter().chain(all).chain(matrix).collect();
     let programs = cases.chain(preset_steps());
     let lowered = |p: Program| {
-        ways.iter().map(|(fuse, variants)| lower(&p, *fuse, variants).expect("lowers")).collect::<Vec<_>>()
+        ways.iter().map(|(fusion, variants)| lower(&p, *fusion, variants).expect("lowers")).collect::<Vec<_>>()
     };
     programs.flat_map(lowered).collect()
 }
@@ -227,11 +228,38 @@ fn no_file_is_forgotten() {
     }
 }
 
+/// The first transient storage that a plan reads, or hands to the host, before a kernel has written it.
+fn read_too_early(lowered: &Lowered) -> Option<String> {
+    let mut written = BTreeSet::new();
+    let transient = |s: &usize| lowered.storages[*s].place == Place::Transient;
+    for dispatch in &lowered.dispatches {
+        let bound = |access| dispatch.bindings.iter().filter(move |b| b.access == access).filter_map(|b| b.storage);
+        if bound(Access::Read).filter(transient).any(|s| !written.contains(&s)) {
+            return Some(format!("{} reads what nobody has written", dispatch.kernel));
+        }
+        written.extend(bound(Access::Write));
+    }
+    let lacks = lowered.outputs.iter().map(|o| o.storage).filter(transient).any(|s| !written.contains(&s));
+    lacks.then(|| "an output is never written".into())
+}
+
+#[test]
+fn what_is_read_was_written_before() {
+    for lowered in everything() {
+        assert_eq!(read_too_early(&lowered), None);
+    }
+    let is_stats = |d: &Dispatch| d.kernel == "batch_norm_stats";
+    let mut training = everything().into_iter().filter(|lowered| lowered.dispatches.iter().any(is_stats));
+    let mut lowered = training.next().expect("a step");
+    lowered.dispatches.retain(|d| !is_stats(d));
+    assert!(read_too_early(&lowered).is_some(), "statistics that nobody computes are noticed");
+}
+
 /// Negative controls: what these tests are for is found.
 #[test]
 fn faults_are_found() {
     let training = preset_steps().into_iter().last().expect("a step");
-    let lowered = lower(&training, true, &Variants::default()).expect("lowers");
+    let lowered = lower(&training, Fusion::Loads, &Variants::default()).expect("lowers");
     let dispatch = lowered.dispatches.iter().find(|d| d.kernel == "batch_norm").expect("is used");
     let text = wgsl::source("batch_norm", &[], &[]).expect("a kernel");
     let check = |text: &str, dispatch: &Dispatch| {
@@ -281,6 +309,7 @@ fn reading_and_writing_one_arena_is_refused() {
     program.calls.truncate(1);
     let (input, output) = (program.calls[0].inputs[0].storage, program.calls[0].outputs[0].storage);
     program.storages[output].place = program.storages[input].place;
-    let error = lower(&program, true, &Variants::default()).expect_err("one arena is read and written").to_string();
+    let error =
+        lower(&program, Fusion::Loads, &Variants::default()).expect_err("one arena is read and written").to_string();
     assert!(error.contains("arena State"), "{error}");
 }

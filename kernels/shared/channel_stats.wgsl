@@ -9,8 +9,16 @@
 override STAGE: u32 = 0u;
 // Whether running statistics are updated.
 override RUNNING: bool = false;
+// Whether the coefficients of the normalisation are written, see folded_norm.wgsl.
+override FOLDED: bool = false;
 
-fn run(channel: u32, m: f32, v: f32) {
+// Mean and variance of a whole channel.
+fn finish(channel: u32, m: f32, v: f32) {
+    mean[channel] = m;
+    variance[channel] = v;
+    if FOLDED {
+        coefficients[channel] = vec4<f32>(m, gamma[channel] / sqrt(v + params.eps), beta[channel], 0.0);
+    }
     if RUNNING {
         let keep = 1.0 - params.momentum;
         running_mean[channel] = keep * running_mean[channel] + params.momentum * m;
@@ -44,14 +52,11 @@ fn channel_stats(item: u32, lane: u32) {
         for (var s = lane; s < params.splits; s += WG_SIZE) {
             let size = min(params.chunk, params.count - s * params.chunk);
             let d = x[item * params.splits + s] - m;
-            sum += deviations[item * params.splits + s] + f32(size) * d * d;
+            sum += x[(CHANNELS + item) * params.splits + s] + f32(size) * d * d;
         }
         let deviation = workgroup_sum(lane, sum);
         if lane == 0u {
-            let v = deviation / f32(params.count);
-            mean[item] = m;
-            variance[item] = v;
-            run(item, m, v);
+            finish(item, m, deviation / f32(params.count));
         }
     } else {
         if item >= CHANNELS * params.splits {
@@ -78,10 +83,12 @@ fn channel_stats(item: u32, lane: u32) {
         }
         let deviation = workgroup_sum(lane, total(sums));
         if lane == 0u {
-            let v = deviation / f32(params.count);
-            mean[item] = m;
-            variance[item] = select(v, deviation, STAGE == 1u);
-            run(channel, m, v);
+            if STAGE == 1u {
+                mean[item] = m;
+                mean[CHANNELS * params.splits + item] = deviation;
+            } else {
+                finish(channel, m, deviation / f32(params.count));
+            }
         }
     }
 }

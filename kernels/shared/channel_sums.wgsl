@@ -7,6 +7,8 @@
 
 // 0: whole channels, 1: parts, 2: sum of the parts.
 override STAGE: u32 = 0u;
+// Whether the coefficients of the gradient are written, see folded_norm.wgsl.
+override FOLDED: bool = false;
 
 // Part or channel `item`. In uniform control flow.
 fn channel_sums(item: u32, lane: u32) {
@@ -49,5 +51,10 @@ fn channel_sums(item: u32, lane: u32) {
     if lane == 0u {
         dgamma[item] = sum_scaled;
         dbeta[item] = sum_plain;
+        if FOLDED {
+            let inv_std = 1.0 / sqrt(variance[item] + params.eps);
+            let of_each = vec2<f32>(sum_plain, sum_scaled * inv_std) / f32(params.count);
+            coefficients[item] = vec4<f32>(mean[item], gamma[item] * inv_std, of_each);
+        }
     }
 }

@@ -12,9 +12,10 @@
 //   Element: f32 or f16, what the rows are in workgroup memory. Each invocation loads its own pixels, and a warp moves half
 //   as many bytes with f16. Weights stay f32: one load serves the whole warp, and not to convert them is cheaper.
 //   fn packed(v: vec4<f32>) -> vec4<Element>   four pixels as they are kept
-//   source: array<f32>   [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
+//   fn pixel(i: u32, c: vec4<f32>) -> f32   element i of the source [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
+//   fn channel(s: u32) -> vec4<f32>         what a pixel of source channel s is computed with
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
-//   fn store(i: u32, sum: f32)          element i of the result [B,CHANNELS,HEIGHT,WIDTH]
+//   fn store(i: u32, c: u32, sum: f32)      element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel c
 
 override LANES: u32 = 64u;
 override WIDE: bool = true;
@@ -63,14 +64,15 @@ fn padded_row(at: Place) -> u32 {
     return at.b * IMAGE_ROWS + at.y * STRIDE;
 }
 
-// Four neighbouring columns of a source channel, `start` being its first row's element 0.
-fn columns(start: u32, inside: bool, x: i32) -> vec4<f32> {
+// Four neighbouring columns of a source channel, `start` being the row's element 0.
+fn columns(start: u32, inside: bool, x: i32, s: u32) -> vec4<f32> {
     var v = vec4<f32>();
     if inside {
-        if x >= 0 && x < i32(SOURCE_WIDTH) { v.x = source[start + u32(x)]; }
-        if x + 1 >= 0 && x + 1 < i32(SOURCE_WIDTH) { v.y = source[start + u32(x + 1)]; }
-        if x + 2 >= 0 && x + 2 < i32(SOURCE_WIDTH) { v.z = source[start + u32(x + 2)]; }
-        if x + 3 >= 0 && x + 3 < i32(SOURCE_WIDTH) { v.w = source[start + u32(x + 3)]; }
+        let c = channel(s);
+        if x >= 0 && x < i32(SOURCE_WIDTH) { v.x = pixel(start + u32(x), c); }
+        if x + 1 >= 0 && x + 1 < i32(SOURCE_WIDTH) { v.y = pixel(start + u32(x + 1), c); }
+        if x + 2 >= 0 && x + 2 < i32(SOURCE_WIDTH) { v.z = pixel(start + u32(x + 2), c); }
+        if x + 3 >= 0 && x + 3 < i32(SOURCE_WIDTH) { v.w = pixel(start + u32(x + 3), c); }
     }
     return v;
 }
@@ -99,15 +101,15 @@ fn store_quad(at: Place, first: u32, sums: array<vec4<f32>, 4>) {
     for (var c = 0u; c < 4u; c += 1u) {
         if first + c < CHANNELS {
             let i = ((at.b * CHANNELS + first + c) * HEIGHT + at.y) * WIDTH + at.x;
-            store(i, sums[0][c]);
+            store(i, first + c, sums[0][c]);
             if at.x + 1u < WIDTH {
-                store(i + 1u, sums[1][c]);
+                store(i + 1u, first + c, sums[1][c]);
             }
             if at.x + 2u < WIDTH {
-                store(i + 2u, sums[2][c]);
+                store(i + 2u, first + c, sums[2][c]);
             }
             if at.x + 3u < WIDTH {
-                store(i + 3u, sums[3][c]);
+                store(i + 3u, first + c, sums[3][c]);
             }
         }
     }
@@ -139,7 +141,7 @@ fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
             let inside = y >= 0 && y < i32(SOURCE_HEIGHT) && b <= last.b;
             let start = ((b * SOURCES + begin) * SOURCE_HEIGHT + u32(max(y, 0))) * SOURCE_WIDTH;
             for (var d = 0u; d < depth; d += 1u) {
-                sh_rows[d * PATCH + e] = packed(columns(start + d * SOURCE_HEIGHT * SOURCE_WIDTH, inside, x));
+                sh_rows[d * PATCH + e] = packed(columns(start + d * SOURCE_HEIGHT * SOURCE_WIDTH, inside, x, begin + d));
             }
         }
         for (var e = lane; e < DEPTH * 9u * quads; e += LANES) {

@@ -10,7 +10,9 @@
 // Depends on the importing file for
 //   Element: f32 or f16, what x is in workgroup memory; with f16 bands have room for more rows. dy stays f32: its place also
 //   takes the sums of the parts.
-//   x: array<f32>, dy: array<f32>, dw: array<f32>   as in conv2d_grad_weight_tiled.wgsl
+//   fn input(i: u32, c: u32) -> f32      element i of x, of channel c
+//   fn gradient(i: u32, c: u32) -> f32   element i of dy, of channel c
+//   dw: array<f32>   as in conv2d_grad_weight_tiled.wgsl
 
 override LANES: u32 = 128u;
 override IN_TILE: u32 = 16u;
@@ -85,7 +87,7 @@ fn weight_tile(group: vec3<u32>, lane: u32, begin: u32, end: u32) {
             let c = group.x * IN_TILE + channel;
             var value = 0.0;
             if c < IN_CHANNELS && iy >= 0 && iy < i32(IN_HEIGHT) && ix >= 0 && ix < i32(IN_WIDTH) {
-                value = x[((b * IN_CHANNELS + c) * IN_HEIGHT + u32(iy)) * IN_WIDTH + u32(ix)];
+                value = input(((b * IN_CHANNELS + c) * IN_HEIGHT + u32(iy)) * IN_WIDTH + u32(ix), c);
             }
             sh_x[channel * X_PLANE + within] = Element(value);
         }
@@ -98,7 +100,7 @@ fn weight_tile(group: vec3<u32>, lane: u32, begin: u32, end: u32) {
                 let start = ((b * OUT_CHANNELS + first) * HEIGHT + first_row) * WIDTH + p;
                 for (var j = 0u; j < 4u; j += 1u) {
                     if first + j < OUT_CHANNELS {
-                        value[j] = dy[start + j * HEIGHT * WIDTH];
+                        value[j] = gradient(start + j * HEIGHT * WIDTH, first + j);
                     }
                 }
             }

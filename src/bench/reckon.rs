@@ -2,7 +2,7 @@
 
 use super::peaks::Peaks;
 use super::step::Subject;
-use crate::gpu::{MatrixUnit, VariantChoice, Variants, lower};
+use crate::gpu::{Fusion, MatrixUnit, VariantChoice, Variants, lower};
 use crate::tape::{EngineError, Launch, Program, Store};
 use crate::train::{Ledger, TrainError, training_step};
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use std::time::Duration;
 pub fn reckon(
     subject: &Subject,
     peaks: Peaks,
-    fuse: bool,
+    fusion: Fusion,
     chosen: &[VariantChoice],
 ) -> Result<Vec<Launch>, TrainError> {
     let variants = Variants::of_class(false).over(chosen.iter().cloned()).with_unit(Some(MatrixUnit::LARGE));
-    let lowered = lower(&program(subject)?, fuse, &variants).map_err(TrainError::from)?;
+    let lowered = lower(&program(subject)?, fusion, &variants).map_err(TrainError::from)?;
     let mut start = Duration::ZERO;
     let mut launches = Vec::with_capacity(lowered.dispatches.len());
     for dispatch in lowered.dispatches {
@@ -51,7 +51,7 @@ mod tests {
     fn least_times_are_those_of_the_work() {
         let peaks = Peaks { gflops: 1000.0, gbytes: 100.0 };
         let subject = Subject::new("usps", &["batch_size=16", "clusters=3"], None, None, 1).expect("a preset");
-        let launches = reckon(&subject, peaks, true, &[]).expect("lowers");
+        let launches = reckon(&subject, peaks, Fusion::Loads, &[]).expect("lowers");
         let whole: u64 = launches.iter().map(|l| l.work.flops).sum();
         let counted = program(&subject).expect("differentiable").flops();
         // Fusion counts what runs in one kernel together.
@@ -60,10 +60,10 @@ mod tests {
             let least = (launch.work.flops as f64 / 1e12).max(launch.work.bytes as f64 / 1e11);
             assert!((launch.time.as_secs_f64() - least).abs() < 2e-9, "{launch:?}, least {least}");
         }
-        let without = reckon(&subject, peaks, false, &[]).expect("lowers");
+        let without = reckon(&subject, peaks, Fusion::Off, &[]).expect("lowers");
         assert!(without.len() > launches.len());
         let has = |launches: &[Launch], kernel: &str| launches.iter().any(|l| l.work.kernel == kernel);
-        let plain = reckon(&subject, peaks, true, &[VariantChoice::new("linear", "plain")]).expect("lowers");
+        let plain = reckon(&subject, peaks, Fusion::Loads, &[VariantChoice::new("linear", "plain")]).expect("lowers");
         assert!(has(&launches, "linear_tiled") && !has(&plain, "linear_tiled") && has(&plain, "conv2d_tiled"));
     }
 }

@@ -4,7 +4,7 @@ use super::kernels::{KernelReport, TOLERANCE, measure_call, reference};
 use super::peaks::Peaks;
 use super::single::Single;
 use crate::gpu::{
-    AdapterSummary, CHAIN, GpuEngine, HALF, PLAIN, VARIANTS, VariantChoice, Variants, is_inexact, lower, sizes,
+    AdapterSummary, CHAIN, Fusion, GpuEngine, HALF, PLAIN, VARIANTS, VariantChoice, Variants, is_inexact, lower, sizes,
     variant_of,
 };
 use crate::tape::{Call, EngineError, Program};
@@ -94,7 +94,7 @@ pub fn computed_by(
     call: &Call,
 ) -> Result<bool, EngineError> {
     let single = Single::with_copies(program, call, 1);
-    let lowered = lower(single.program(), true, &Variants::all(variant).with_unit(adapter.matrix_unit))?;
+    let lowered = lower(single.program(), Fusion::Loads, &Variants::all(variant).with_unit(adapter.matrix_unit))?;
     Ok(lowered.dispatches.iter().any(|d| variant_of(d.kernel) == (call.op.name(), variant)))
 }
 

@@ -4,14 +4,17 @@ use super::device_args::DeviceArgs;
 use super::failure::Failure;
 use crate::bench::{Peaks, Subject, reckon};
 use crate::cpu::{self, Isa};
-use crate::gpu::{AdapterSummary, GpuEngine, GpuError};
+use crate::gpu::{AdapterSummary, Fusion, GpuEngine, GpuError};
 use crate::tape::{Engine, Launch};
 use crate::{device, gpu};
 use clap::builder::RangedU64ValueParser;
 use std::path::Path;
 
 /// Savings that `--without` switches off.
-const SAVINGS: [&str; 6] = ["winograd", "chains", "reuse", "fusion", "avx512", "simd"];
+const SAVINGS: [&str; 7] = ["winograd", "chains", "reuse", "fusion", "folding", "avx512", "simd"];
+
+/// Those that decide which of the GPU's operations run as one kernel.
+const FUSIONS: [&str; 2] = ["fusion", "folding"];
 
 /// How many steps are timed.
 #[derive(clap::Args)]
@@ -39,7 +42,7 @@ pub struct Choice {
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
     /// Switch a saving off: winograd (the CPU's convolution), chains (its rows that stay in cache through many operations),
-    /// fusion (the GPU's operations that run as one kernel), reuse (memory shared between results), avx512 (the CPU's
+    /// fusion (the GPU's operations that run as one kernel), folding (its normalisations done where maps are loaded), reuse (memory shared between results), avx512 (the CPU's
     /// registers of sixteen numbers), simd (its vectors altogether); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
@@ -65,10 +68,24 @@ impl Choice {
 
     /// The launches of a step on a GPU that is not there, with the variants asked for.
     pub fn reckon(&self, subject: &Subject, peaks: Peaks) -> Result<Vec<Launch>, Failure> {
-        if let Some(saving) = self.without.iter().find(|w| *w != "fusion") {
-            return Err(Failure::User(format!("--without {saving} has no meaning where nothing runs; fusion has")));
+        if let Some(saving) = self.without.iter().find(|w| !FUSIONS.contains(&w.as_str())) {
+            let message =
+                format!("--without {saving} has no meaning where nothing runs; {} have", FUSIONS.join(" and "));
+            return Err(Failure::User(message));
         }
-        Ok(reckon(subject, peaks, self.without.is_empty(), &self.variant)?)
+        Ok(reckon(subject, peaks, self.fusion(), &self.variant)?)
+    }
+
+    fn fusion(&self) -> Fusion {
+        match FUSIONS.map(|saving| self.has(saving)) {
+            [false, _] => Fusion::Off,
+            [_, false] => Fusion::Results,
+            _ => Fusion::Loads,
+        }
+    }
+
+    fn has(&self, saving: &str) -> bool {
+        !self.without.iter().any(|w| w == saving)
     }
 
     /// What is known of the GPU, without opening it.
@@ -103,25 +120,24 @@ impl Choice {
 
     /// Opens the device, on the CPU perhaps with every operation on rows by itself.
     pub fn open_with(&self, chains: bool, gpu: gpu::Options) -> Result<(Box<dyn Engine>, String), Failure> {
-        let has = |what: &str| !self.without.iter().any(|w| w == what);
-        let [winograd, chained, reuse, fuse, avx512, simd] = SAVINGS.map(has);
+        let [winograd, chained, reuse] = ["winograd", "chains", "reuse"].map(|saving| self.has(saving));
         let chains = chains && chained;
-        let isa = match (simd, avx512) {
+        let isa = match (self.has("simd"), self.has("avx512")) {
             (false, _) => Isa::Portable,
             (_, false) => Isa::Avx2.min(Isa::detect()),
             _ => Isa::detect(),
         };
         let cpu = cpu::Options { threads: self.compute.threads, isa, winograd, chains, reuse };
         let variants = [&gpu.variants[..], &self.variant].concat();
-        let gpu = gpu::Options { reuse, fuse, variants, ..gpu };
+        let gpu = gpu::Options { reuse, fusion: self.fusion(), variants, ..gpu };
         let (engine, mut chosen) = device::open_with(&self.compute.device, cpu, gpu)?;
         if !self.variant.is_empty() && engine.kind() == "cpu" {
             return Err(Failure::User(format!("--variant is for the GPU, and the device is {chosen}")));
         }
         if !self.without.is_empty() {
             let other = match (engine.kind(), Isa::detect()) {
-                ("cpu", Isa::Avx512) => &["fusion"][..],
-                ("cpu", _) => &["fusion", "avx512"],
+                ("cpu", Isa::Avx512) => &FUSIONS[..],
+                ("cpu", _) => &["fusion", "folding", "avx512"],
                 _ => &["winograd", "chains", "avx512", "simd"],
             };
             if let Some(saving) = self.without.iter().find(|s| other.contains(&s.as_str())) {

@@ -20,8 +20,8 @@ pub use adapter::{AdapterError, AdapterSummary, Selection, adapters, find};
 pub use check::check_kernel;
 pub use engine::GpuEngine;
 pub use lower::{
-    Access, Binding, CHAIN, Dispatch, HALF, Lowered, MATRIX, MatrixUnit, Need, PLAIN, Param, SUBGROUP, TILED, VARIANTS,
-    VariantChoice, Variants, is_inexact, lower, sizes, variant_of,
+    Access, Binding, CHAIN, Dispatch, Fusion, HALF, Lowered, MATRIX, MatrixUnit, Need, PLAIN, Param, SUBGROUP, TILED,
+    VARIANTS, VariantChoice, Variants, is_inexact, lower, sizes, variant_of,
 };
 pub use options::Options;
 pub use tuned::{Tuned, TunedError};

@@ -1,6 +1,6 @@
 //! Choices for the engine.
 
-use super::lower::VariantChoice;
+use super::lower::{Fusion, VariantChoice};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ pub struct Options {
     pub checked: bool,
     /// Whether transient tensors that are never alive together share memory. Off tells a planning fault from a kernel's.
     pub reuse: bool,
-    /// Whether calls that go together run as one kernel, see `lower/fuse.rs`.
-    pub fuse: bool,
+    /// Which calls that go together run as one kernel, see `lower/fuse.rs` and `lower/fold.rs`.
+    pub fusion: Fusion,
     /// Asks for exactly WebGPU's default limits instead of all that the adapter has.
     pub baseline_limits: bool,
     /// Writes the text of every kernel in use to this folder, its constants as a header.
@@ -36,7 +36,7 @@ impl Default for Options {
         Options {
             checked: cfg!(debug_assertions),
             reuse: true,
-            fuse: true,
+            fusion: Fusion::Loads,
             baseline_limits: false,
             dump_wgsl: None,
             kernels: Vec::new(),

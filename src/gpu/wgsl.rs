@@ -105,6 +105,7 @@ shared![
     "channel_sums",
     "channel_values",
     "conv_tile",
+    "folded_norm",
     "homography",
     "matrix_map",
     "matrix_tile",

@@ -24,7 +24,7 @@ impl Candidate {
         let variant = self.inexact?;
         // The smallest unit computes the most.
         let unit = Some(gpu::MatrixUnit { side: 8, subgroup: 8 });
-        let lowered = gpu::lower(program, true, &gpu::Variants::all(variant).with_unit(unit)).ok()?;
+        let lowered = gpu::lower(program, gpu::Fusion::Loads, &gpu::Variants::all(variant).with_unit(unit)).ok()?;
         let kernels = lowered.dispatches.iter().filter(|d| gpu::variant_of(d.kernel).1 == variant).count();
         // A matrix unit has both factors rounded, and the worst of their products stands out more.
         let rounded = if variant == gpu::MATRIX { 3 * kernels } else { kernels };
@@ -81,7 +81,13 @@ pub const GPU: &[Candidate] = &[
         arithmetic: "checked",
         inexact: None,
         make: || {
-            gpu(gpu::Options { checked: true, baseline_limits: true, reuse: false, fuse: false, ..Default::default() })
+            gpu(gpu::Options {
+                checked: true,
+                baseline_limits: true,
+                reuse: false,
+                fusion: gpu::Fusion::Off,
+                ..Default::default()
+            })
         },
     },
     Candidate {

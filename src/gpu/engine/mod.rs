@@ -98,7 +98,7 @@ impl GpuEngine {
 
     fn load_all(&mut self, programs: &[Program]) -> Result<Vec<PlanId>, EngineError> {
         let lowered: Vec<Lowered> =
-            programs.iter().map(|p| lower(p, self.options.fuse, &self.variants)).collect::<Result<_, _>>()?;
+            programs.iter().map(|p| lower(p, self.options.fusion, &self.variants)).collect::<Result<_, _>>()?;
         let keys = lowered.iter().flat_map(|plan| &plan.dispatches).map(Key::new);
         self.pipelines.compile(&self.gpu, keys)?;
         let placed = self.place(&lowered)?;

@@ -37,7 +37,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             launch.invocations(lowered, n, 256);
         }
         Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => conv::convolve(lowered, spec, call, after, variants),
-        Op::Conv2dGradWeight(spec) => conv::grad_weight(lowered, spec, call, variants),
+        Op::Conv2dGradWeight(spec) => conv::grad_weight(lowered, spec, call, after, variants),
         Op::BatchNormStats | Op::BatchNormGradParams { .. } => channel_sums(lowered, call, after, variants),
         Op::RunningStats { momentum, count } => {
             let channels = len(&outs[0]);

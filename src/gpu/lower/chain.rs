@@ -257,7 +257,7 @@ mod tests {
         let d = tape.squared_distance(x, colored, weights, Rows::Own, None);
         tape.output(d);
         also(&mut tape, warped);
-        let lowered = lower(&Program::new(&tape), true, &Variants::all(CHAIN)).expect("lowers");
+        let lowered = lower(&Program::new(&tape), super::super::Fusion::Loads, &Variants::all(CHAIN)).expect("lowers");
         lowered.dispatches.iter().map(|d| d.kernel).collect()
     }
 

@@ -12,6 +12,7 @@
 
 use super::adam::neighbours;
 use super::chain::Chain;
+use super::fold::{Coefficients, Folds};
 use crate::tape::{Call, Op, Operand, Place, Program, Work};
 use std::collections::HashMap;
 
@@ -30,6 +31,10 @@ pub struct Epilogue {
     pub adam: Vec<Call>,
     /// Transformations that come before, whose result is measured.
     pub chain: Option<Chain>,
+    /// Maps that are computed as they are loaded.
+    pub folds: Folds,
+    /// What such maps are computed with, to be written with the sums over channels.
+    pub coefficients: Option<Coefficients>,
 }
 
 /// A call with what it does besides.
@@ -47,16 +52,25 @@ impl Unit {
     pub fn work(&self) -> Work {
         let own = Work::of(&self.call);
         let elements = self.call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
-        let Epilogue { residual, rectify, mask, running, adam, chain } = &self.after;
+        let Epilogue { residual, rectify, mask, running, adam, chain, folds, coefficients } = &self.after;
         if let Some(chain) = chain {
             let detail = format!("{} of {}", chain.names(), own.detail);
             return Work { flops: own.flops + chain.flops, bytes: chain.bytes, detail, ..own };
         }
         let along = |cost: fn(&Call) -> u64| running.iter().chain(adam).map(cost).sum::<u64>();
         let operands = u64::from(residual.is_some()) + u64::from(mask.is_some());
+        let loaded: Vec<_> = self.call.inputs.iter().chain(mask).map(|o| folds.cost(o)).collect();
+        let written = coefficients.iter().map(Coefficients::bytes).sum::<u64>();
         Work {
-            flops: own.flops + (operands + u64::from(*rectify)) * elements + along(Call::flops),
-            bytes: own.bytes + 4 * operands * elements + along(Call::bytes),
+            flops: own.flops
+                + (operands + u64::from(*rectify)) * elements
+                + along(Call::flops)
+                + loaded.iter().map(|(flops, _)| flops).sum::<u64>(),
+            bytes: own.bytes
+                + 4 * operands * elements
+                + along(Call::bytes)
+                + written
+                + loaded.iter().map(|(_, bytes)| bytes).sum::<u64>(),
             ..own
         }
     }
@@ -65,16 +79,16 @@ impl Unit {
 /// The calls of a program in order of execution, fused where a pattern fits; one by one without `fuse`. `chained` chooses the
 /// distances that are computed with the transformations before them.
 pub fn units(program: &Program, fuse: bool, chained: impl Fn(&Call) -> bool) -> Vec<Unit> {
-    let mut fusion = Fusion { program, readers: readers(program), taken: vec![false; program.calls.len()] };
-    let mut chains = if fuse { fusion.chains(chained) } else { HashMap::new() };
+    let mut fuser = Fuser { program, readers: readers(program), taken: vec![false; program.calls.len()] };
+    let mut chains = if fuse { fuser.chains(chained) } else { HashMap::new() };
     let mut units: Vec<(usize, Unit)> = Vec::new();
     for (index, call) in program.calls.iter().enumerate() {
-        if fusion.taken[index] {
+        if fuser.taken[index] {
             continue;
         }
         let chain = chains.remove(&index);
         let plain = || (index, Unit { index, call: call.clone(), after: Epilogue { chain, ..Epilogue::default() } });
-        units.push(if fuse { fusion.lead(index).unwrap_or_else(plain) } else { plain() });
+        units.push(if fuse { fuser.lead(index).unwrap_or_else(plain) } else { plain() });
     }
     units.sort_by_key(|(position, _)| *position);
     units.into_iter().map(|(_, unit)| unit).collect()
@@ -94,14 +108,14 @@ fn readers(program: &Program) -> Vec<Vec<usize>> {
     readers
 }
 
-struct Fusion<'a> {
+struct Fuser<'a> {
     program: &'a Program,
     readers: Vec<Vec<usize>>,
     /// Calls that are part of another.
     taken: Vec<bool>,
 }
 
-impl Fusion<'_> {
+impl Fuser<'_> {
     /// The chains of transformations, by the positions of the distances that they end in.
     fn chains(&mut self, chained: impl Fn(&Call) -> bool) -> HashMap<usize, Chain> {
         let mut chains = HashMap::new();

@@ -1,5 +1,6 @@
 //! A dispatch under construction.
 
+use super::fold::Folded;
 use super::fuse::Epilogue;
 use super::{Access, Binding, Dispatch, Lowered, Param, folded};
 use crate::tape::{ConvSpec, Operand, Padding, Rows, Work};
@@ -70,9 +71,15 @@ impl Launch {
         self.bind(operand.map(|o| o.storage), Access::Read)
     }
 
+    /// An operand, or what it is computed from as it is loaded, and whether it is.
+    pub fn load(self, name: &'static str, operand: &Operand, folded: Option<&Folded>) -> Self {
+        self.constant(name, folded.is_some()).read(folded.map_or(operand, Folded::loaded))
+    }
+
     /// What a gradient is masked by, if anything.
     pub fn masked(self, after: &Epilogue) -> Self {
-        self.constant("MASKED", after.mask.is_some()).read_optional(after.mask.as_ref())
+        let mask = after.mask.as_ref().map(|mask| after.folds.of(mask).map_or(mask, Folded::loaded));
+        self.constant("MASKED", mask.is_some()).read_optional(mask)
     }
 
     /// What is added to a gradient and what it is masked by, if anything.
@@ -81,12 +88,22 @@ impl Launch {
         self.constant("RESIDUAL", residual.is_some()).read_optional(residual).masked(after)
     }
 
+    /// The coefficients of a map that is computed as it is loaded.
+    pub fn coefficients(self, folded: Option<&Folded>) -> Self {
+        self.bind(folded.map(|f| f.coefficients), Access::Read)
+    }
+
     pub fn read_storage(self, storage: usize) -> Self {
         self.bind(Some(storage), Access::Read)
     }
 
     pub fn write_storage(self, storage: usize) -> Self {
         self.bind(Some(storage), Access::Write)
+    }
+
+    /// A binding that this specialisation does not write: something else in each, since none may be bound twice.
+    pub fn write_spare(self, lowered: &mut Lowered, len: usize) -> Self {
+        self.write_storage(lowered.workspace(len))
     }
 
     pub fn write_all(self, operands: &[Operand]) -> Self {

@@ -4,6 +4,7 @@ mod adam;
 mod calls;
 mod chain;
 mod conv;
+mod fold;
 mod fuse;
 mod launch;
 mod linear;
@@ -98,9 +99,21 @@ enum Region {
     Transient(usize),
 }
 
-/// Lowers a program, with calls that go together as one kernel if `fuse`, by the kernels that `variants` chooses. Fails if
-/// a tensor has more elements than 32-bit indices reach, or if a kernel would read and write one arena.
-pub fn lower(program: &Program, fuse: bool, variants: &Variants) -> Result<Lowered, EngineError> {
+/// Which calls run as one kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fusion {
+    /// None.
+    Off,
+    /// What follows a result element by element is done where the result is.
+    Results,
+    /// And maps are normalised where they are loaded.
+    #[default]
+    Loads,
+}
+
+/// Lowers a program, with calls that go together as one kernel as `fusion` says, by the kernels that `variants` chooses.
+/// Fails if a tensor has more elements than 32-bit indices reach, or if a kernel would read and write one arena.
+pub fn lower(program: &Program, fusion: Fusion, variants: &Variants) -> Result<Lowered, EngineError> {
     let limit = u32::MAX as usize;
     if let Some(storage) = program.storages.iter().find(|s| s.len > limit) {
         let (bytes, limit) = (storage.len * storage.dtype.size(), limit * storage.dtype.size());
@@ -113,7 +126,11 @@ pub fn lower(program: &Program, fuse: bool, variants: &Variants) -> Result<Lower
         outputs: program.outputs.clone(),
     };
     let chained = |call: &Call| variants.kernel(call.op.name(), call) == chain::KERNEL;
-    for unit in fuse::units(program, fuse, chained) {
+    let mut units = fuse::units(program, fusion != Fusion::Off, chained);
+    if fusion == Fusion::Loads {
+        units = fold::fold(&mut lowered, program, units, |unit| conv::folds(&unit.call, variants));
+    }
+    for unit in units {
         let first = lowered.dispatches.len();
         calls::lower_call(&mut lowered, &unit.call, &unit.after, variants);
         let whole = unit.work();

@@ -292,7 +292,9 @@ mod tests {
         let kernel = |stride: usize, side: usize| {
             let unit = Some(MatrixUnit { side, subgroup: 32 });
             let variants = Variants::all(TILED).over(VariantChoice::everywhere(MATRIX)).with_unit(unit);
-            crate::gpu::lower(&convolution(stride), true, &variants).expect("lowers").dispatches[0].kernel
+            crate::gpu::lower(&convolution(stride), super::super::Fusion::Loads, &variants).expect("lowers").dispatches
+                [0]
+            .kernel
         };
         assert_eq!(kernel(1, 8), "conv2d_matrix");
         assert_eq!(kernel(2, 8), "conv2d_tiled", "over a stride");

@@ -8,7 +8,7 @@ pub(in crate::gpu) use matrix::WORKGROUP_BYTES as MATRIX_BYTES;
 use super::calls::sum_rows;
 use super::fuse::Epilogue;
 use super::launch::Launch;
-use super::variants::{MATRIX, MatrixUnit, Variants, is_inexact, variant_of};
+use super::variants::{HALF, MATRIX, MatrixUnit, TILED, Variants, is_inexact, variant_of};
 use super::{Lowered, folded};
 use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
 
@@ -43,21 +43,27 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
         let launch = launch.read_all(&call.inputs);
         if forward { launch } else { launch.added_and_masked(after) }
     };
-    let [_, _, kh, kw] = w.shape.tail();
-    if let Some(spec) = padded(forward, spec).filter(|_| [kh, kw] == [3, 3]) {
-        for kernel in variants.kernels(call.op.name(), call) {
-            let variant = variant_of(kernel).1;
-            let cover = match variant {
-                MATRIX => variants.unit.and_then(|unit| matrix::convolution(spec, input, output, unit)),
-                _ => tiled::convolution(spec, input, output, variant),
-            };
-            let Some(Cover { constants, count: (name, count), groups }) = cover else { continue };
-            let launch = Launch::new(kernel).constants(&constants);
-            let launch = if is_inexact(variant) && !forward { launch.constant("SCALE", scale(input)) } else { launch };
-            bind(launch).param(name, count).write_all(&call.outputs).groups(lowered, groups);
-            return;
-        }
+    if let Some((kernel, Cover { constants, count: (name, count), groups })) = cover(spec, call, variants) {
+        let variant = variant_of(kernel).1;
+        let launch = Launch::new(kernel).constants(&constants);
+        let launch = if is_inexact(variant) && !forward { launch.constant("SCALE", scale(input)) } else { launch };
+        let launch = if takes_folds(variant) {
+            let folded = after.folds.of(input);
+            let launch = launch.load("FOLDED", input, folded).read(w);
+            if forward {
+                launch.constant("RECTIFY", folded.is_some_and(|f| f.rectify)).coefficients(folded)
+            } else {
+                let mask = after.mask.as_ref().and_then(|mask| after.folds.of(mask));
+                let launch = launch.added_and_masked(after).constant("MASK_FOLDED", mask.is_some());
+                launch.read_optional(folded.map(|f| &f.x)).coefficients(folded).coefficients(mask)
+            }
+        } else {
+            bind(launch)
+        };
+        launch.param(name, count).write_all(&call.outputs).groups(lowered, groups);
+        return;
     }
+    let [_, _, kh, kw] = w.shape.tail();
     let (x, y) = if forward { (input, output) } else { (output, input) };
     let [batch, ci, h, wd] = x.shape.tail();
     let [_, co, oh, ow] = y.shape.tail();
@@ -84,6 +90,53 @@ fn padded(forward: bool, spec: ConvSpec) -> Option<ConvSpec> {
     }
 }
 
+/// Whether the kernels of a variant compute maps as they load them, see `fold.rs`.
+fn takes_folds(variant: &str) -> bool {
+    [TILED, HALF].contains(&variant)
+}
+
+/// Whether the kernel of a call does.
+pub(super) fn folds(call: &Call, variants: &Variants) -> bool {
+    let kernel = match call.op {
+        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => cover(spec, call, variants).map(|(kernel, _)| kernel),
+        Op::Conv2dGradWeight(spec) => weight_cover(spec, call, variants).map(|(kernel, _)| kernel),
+        _ => None,
+    };
+    kernel.is_some_and(|kernel| takes_folds(variant_of(kernel).1))
+}
+
+/// The kernel for 3x3 windows that computes a convolution or its input gradient, and how; None for the plain one.
+fn cover(spec: ConvSpec, call: &Call, variants: &Variants) -> Option<(&'static str, Cover)> {
+    let (input, w, output) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
+    let [_, _, kh, kw] = w.shape.tail();
+    let spec = padded(matches!(call.op, Op::Conv2d(_)), spec).filter(|_| [kh, kw] == [3, 3])?;
+    let mut kernels = variants.kernels(call.op.name(), call);
+    kernels.find_map(|kernel| {
+        let cover = match variant_of(kernel).1 {
+            MATRIX => variants.unit.and_then(|unit| matrix::convolution(spec, input, output, unit)),
+            variant => tiled::convolution(spec, input, output, variant),
+        };
+        Some((kernel, cover?))
+    })
+}
+
+/// The kernel for 3x3 windows that computes a weight gradient, and how; None for the plain one.
+fn weight_cover(spec: ConvSpec, call: &Call, variants: &Variants) -> Option<(&'static str, WeightCover)> {
+    let (x, dy, dw) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
+    let [_, _, kh, kw] = dw.shape.tail();
+    if [kh, kw] != [3, 3] {
+        return None;
+    }
+    let mut kernels = variants.kernels(call.op.name(), call);
+    kernels.find_map(|kernel| {
+        let cover = match variant_of(kernel).1 {
+            MATRIX => variants.unit.and_then(|unit| matrix::weights(spec, x, dy, unit)),
+            variant => tiled::weights(spec, x, dy, variant),
+        };
+        Some((kernel, cover?))
+    })
+}
+
 /// How a kernel for 3x3 windows covers the weights, and the positions that it sums over.
 struct WeightCover {
     constants: Vec<(&'static str, usize)>,
@@ -96,27 +149,30 @@ struct WeightCover {
 }
 
 /// The weight gradient: tiles over the weights, splits over the pixels, then the sum of the splits.
-pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, variants: &Variants) {
+pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after: &Epilogue, variants: &Variants) {
     let (x, dy, dw) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
-    let [_, _, kh, kw] = dw.shape.tail();
-    if [kh, kw] == [3, 3] {
-        for kernel in variants.kernels(call.op.name(), call) {
-            let variant = variant_of(kernel).1;
-            let cover = match variant {
-                MATRIX => variants.unit.and_then(|unit| matrix::weights(spec, x, dy, unit)),
-                _ => tiled::weights(spec, x, dy, variant),
-            };
-            let Some(WeightCover { constants, tiles, parts, count: (name, count) }) = cover else { continue };
-            // Each split has sums of its own to write and to add up: two tiles of a matrix unit at least.
-            let worth = if variant == MATRIX { parts.div_ceil(2) } else { parts };
-            let split = Split::new(COVER_GROUPS.div_ceil(tiles[0] * tiles[1]).min(worth), parts, 1, dw);
-            let launch = Launch::new(kernel).constants(&constants);
-            let launch = if variant == MATRIX { launch.constant("SCALE", scale(dy)) } else { launch };
-            let launch = launch.param(name, count).param("chunk", split.chunk).read_all(&call.inputs);
-            split.lower(lowered, launch, tiles, dw);
-            return;
-        }
+    if let Some((kernel, WeightCover { constants, tiles, parts, count: (name, count) })) =
+        weight_cover(spec, call, variants)
+    {
+        let variant = variant_of(kernel).1;
+        // Each split has sums of its own to write and to add up: two tiles of a matrix unit at least.
+        let worth = if variant == MATRIX { parts.div_ceil(2) } else { parts };
+        let split = Split::new(COVER_GROUPS.div_ceil(tiles[0] * tiles[1]).min(worth), parts, 1, dw);
+        let launch = Launch::new(kernel).constants(&constants);
+        let launch = if variant == MATRIX { launch.constant("SCALE", scale(dy)) } else { launch };
+        let launch = launch.param(name, count).param("chunk", split.chunk);
+        let launch = if takes_folds(variant) {
+            let [of_x, of_dy] = [x, dy].map(|o| after.folds.of(o));
+            let launch = launch.load("X_FOLDED", x, of_x).load("DY_FOLDED", dy, of_dy);
+            let launch = launch.constant("RECTIFY", of_x.is_some_and(|f| f.rectify)).coefficients(of_x);
+            launch.read_optional(of_dy.map(|f| &f.x)).coefficients(of_dy)
+        } else {
+            launch.read_all(&call.inputs)
+        };
+        split.lower(lowered, launch, tiles, dw);
+        return;
     }
+    let [_, _, kh, kw] = dw.shape.tail();
     let [batch, ci, h, wd] = x.shape.tail();
     let [_, co, oh, ow] = dy.shape.tail();
     let pixels = batch * oh * ow;
