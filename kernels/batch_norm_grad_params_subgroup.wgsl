@@ -1,10 +1,10 @@
 // dgamma[c] = sum of dy xhat, dbeta[c] = sum of dy, with xhat = (x - mean) / sqrt(variance + eps)
 //
 // x, dy [B,C,H,W]; mean, variance, dgamma, dbeta [C]. Sums over the n = B H W values of a channel.
-// Large channels are split: STAGE 1 gives the sums of every part, [C, splits] each, and STAGE 2 adds them up, reading
-// the parts of dgamma through `x` and those of dbeta through `dy`.
+// Large channels are split: STAGE 1 gives the sums of every part, [2, C, splits] through `dgamma`, and STAGE 2 adds them up,
+// or those that a convolution wrote, reading them through `x`.
 // With FOLDED also what the gradient of the normalisation is computed with where it is loaded: gamma [C], coefficients
-// [C,4], see shared/folded_norm.wgsl.
+// [..,4] from params.first on, see shared/folded_norm.wgsl.
 // Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).
 // The variant of batch_norm_grad_params that sums over a workgroup by its subgroups, see shared/subgroup_sum.wgsl.
 // Deterministic: strided partial sums, then subgroups in the order of the device, then their sums in ascending order.
@@ -19,6 +19,8 @@ struct Params {
     chunk: u32,
     splits: u32,
     eps: f32,
+    // The coefficients of channel 0.
+    first: u32,
 }
 
 const WG_SIZE: u32 = 256u;

@@ -3,9 +3,12 @@
 // With RESIDUAL a residual is added, with MASKED the result is then zero where the mask is not positive.
 // With FOLDED dy is the gradient of a normalisation, computed from that of its result, which `source` then is, and from what
 // is normalised, `before`; with MASK_FOLDED the mask is the map that `mask` is, normalised.
+// With SUMS, where the mask is folded: the sums of dx xhat and dx for each channel in each tile, parts [2,CHANNELS,tiles],
+// which batch_norm_grad_params.wgsl adds up.
 //
 // dy [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [SOURCES,CHANNELS,3,3]; residual, mask, dx [B,CHANNELS,HEIGHT,WIDTH];
-// coefficients [SOURCES,4], mask_coefficients [CHANNELS,4], see shared/folded_norm.wgsl.
+// coefficients [..,4], those of dy from params.first on and those of the mask from params.mask_first on, see
+// shared/folded_norm.wgsl.
 // conv2d_grad_input_tiled with dy in workgroup memory as f16, half the bytes that its invocations load there; weights, products
 // and sums are f32. Gradients of a mean over a batch are too small for f16, so they are kept SCALE times as large, a power
 // of two; one beyond 65504 / SCALE overflows. An invocation computes 4 pixels for 8 or 4 channels, see
@@ -24,7 +27,13 @@ alias Element = f16;
 struct Params {
     // Blocks of 4 pixels of the batch.
     blocks: u32,
+    // The coefficients of source channel 0, and of channel 0 of the mask.
+    first: u32,
+    mask_first: u32,
 }
+
+const CENTRED: bool = false;
+
 
 // The power of two below the positions of dy, times 16.
 override SCALE: f32 = 1048576.0;
@@ -48,13 +57,13 @@ var<storage, read> before: array<f32>;
 @group(0) @binding(6)
 var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(7)
-var<storage, read> mask_coefficients: array<vec4<f32>>;
-@group(0) @binding(8)
 var<storage, read_write> dx: array<f32>;
+@group(0) @binding(8)
+var<storage, read_write> parts: array<f32>;
 
 fn channel(s: u32) -> vec4<f32> {
     if FOLDED {
-        return coefficients[s];
+        return coefficients[params.first + s];
     }
     return vec4<f32>();
 }
@@ -74,19 +83,23 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(s * CHANNELS + c) * 9u + 8u - tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) -> vec2<f32> {
     var value = sum * (1.0 / SCALE);
     if RESIDUAL {
         value += residual[i];
     }
+    var xhat = 0.0;
     if MASKED {
         var m = mask[i];
         if MASK_FOLDED {
-            m = normalised(m, mask_coefficients[c]);
+            let k = coefficients[params.mask_first + c];
+            xhat = standardised(m, k);
+            m = normalised(m, k);
         }
         value = select(0.0, value, m > 0.0);
     }
     dx[i] = value;
+    return vec2<f32>(value * xhat, value);
 }
 
 @compute @workgroup_size(LANES)

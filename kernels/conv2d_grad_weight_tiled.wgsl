@@ -4,7 +4,8 @@
 // with more than one split `sum_rows` adds them up.
 // With X_FOLDED x is computed from the map that `x` is: normalised, and with RECTIFY then max(x, 0). With DY_FOLDED dy is the
 // gradient of a normalisation, computed from that of its result, which `dy` then is, and from what is normalised, `before`.
-// x_coefficients [IN_CHANNELS,4], dy_coefficients [OUT_CHANNELS,4], see shared/folded_norm.wgsl.
+// coefficients [..,4], those of x from params.x_first on and those of dy from params.dy_first on, see
+// shared/folded_norm.wgsl.
 // The variant of conv2d_grad_weight that keeps a window in registers: an invocation computes the 9 taps of one input channel
 // for 4 output channels from bands of rows in workgroup memory, see shared/weight_tile.wgsl.
 // Workgroup: IN_TILE input channels x QUADS quads of output channels x PARTS, which take every PARTS-th row of a band. Grid:
@@ -20,6 +21,9 @@ struct Params {
     // Bands of the batch, and of one split.
     bands: u32,
     chunk: u32,
+    // The coefficients of channel 0 of x and of dy.
+    x_first: u32,
+    dy_first: u32,
 }
 
 override X_FOLDED: bool = false;
@@ -33,18 +37,16 @@ var<storage, read> x: array<f32>;
 @group(0) @binding(2)
 var<storage, read> dy: array<f32>;
 @group(0) @binding(3)
-var<storage, read> x_coefficients: array<vec4<f32>>;
-@group(0) @binding(4)
 var<storage, read> before: array<f32>;
+@group(0) @binding(4)
+var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(5)
-var<storage, read> dy_coefficients: array<vec4<f32>>;
-@group(0) @binding(6)
 var<storage, read_write> dw: array<f32>;
 
 fn input(i: u32, c: u32) -> f32 {
     var value = x[i];
     if X_FOLDED {
-        value = normalised(value, x_coefficients[c]);
+        value = normalised(value, coefficients[params.x_first + c]);
     }
     if RECTIFY {
         value = rectified(value);
@@ -54,7 +56,7 @@ fn input(i: u32, c: u32) -> f32 {
 
 fn gradient(i: u32, c: u32) -> f32 {
     if DY_FOLDED {
-        return normalised_gradient(dy[i], before[i], dy_coefficients[c]);
+        return normalised_gradient(dy[i], before[i], coefficients[params.dy_first + c]);
     }
     return dy[i];
 }

@@ -1,8 +1,10 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside the image; 3x3 only
 // With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
+// With SUMS the mean and the sum of squared deviations of each channel of y in each tile, parts [2,CHANNELS,tiles], which
+// batch_norm_stats.wgsl merges.
 //
 // x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH]; coefficients
-// [SOURCES,4], see shared/folded_norm.wgsl.
+// [..,4] from params.first on, see shared/folded_norm.wgsl.
 // conv2d_tiled with the pixels in workgroup memory as f16, half the bytes that its invocations load there; weights, products
 // and sums are f32. A pixel beyond 65504 overflows. An invocation computes 4 pixels for 8 or 4 channels, see
 // shared/conv_tile.wgsl.
@@ -20,7 +22,12 @@ alias Element = f16;
 struct Params {
     // Blocks of 4 pixels of the batch.
     blocks: u32,
+    // The coefficients of source channel 0.
+    first: u32,
 }
+
+const CENTRED: bool = true;
+
 
 override FOLDED: bool = false;
 override RECTIFY: bool = false;
@@ -35,10 +42,12 @@ var<storage, read> w: array<f32>;
 var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(4)
 var<storage, read_write> y: array<f32>;
+@group(0) @binding(5)
+var<storage, read_write> parts: array<f32>;
 
 fn channel(s: u32) -> vec4<f32> {
     if FOLDED {
-        return coefficients[s];
+        return coefficients[params.first + s];
     }
     return vec4<f32>();
 }
@@ -62,8 +71,9 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) -> vec2<f32> {
     y[i] = sum;
+    return vec2<f32>(sum, 0.0);
 }
 
 @compute @workgroup_size(LANES)

@@ -1,8 +1,10 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside the image; 3x3 only
 // With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
+// With SUMS the mean and the sum of squared deviations of each channel of y in each tile, parts [2,CHANNELS,tiles], which
+// batch_norm_stats.wgsl merges.
 //
 // x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH]; coefficients
-// [SOURCES,4], see shared/folded_norm.wgsl.
+// [..,4] from params.first on, see shared/folded_norm.wgsl.
 // The variant of conv2d that shares rows and weights in workgroup memory, see shared/conv_tile.wgsl: an invocation computes
 // 4 neighbouring pixels of a row for 8 or 4 channels. A source channel and a row of taps take 2 loads of pixels (3 with
 // stride 2) and 6 (3) of weights for 96 (48) multiply-adds, all from workgroup memory.
@@ -18,7 +20,12 @@ alias Element = f32;
 struct Params {
     // Blocks of 4 pixels of the batch.
     blocks: u32,
+    // The coefficients of source channel 0.
+    first: u32,
 }
+
+const CENTRED: bool = true;
+
 
 override FOLDED: bool = false;
 override RECTIFY: bool = false;
@@ -33,10 +40,12 @@ var<storage, read> w: array<f32>;
 var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(4)
 var<storage, read_write> y: array<f32>;
+@group(0) @binding(5)
+var<storage, read_write> parts: array<f32>;
 
 fn channel(s: u32) -> vec4<f32> {
     if FOLDED {
-        return coefficients[s];
+        return coefficients[params.first + s];
     }
     return vec4<f32>();
 }
@@ -60,8 +69,9 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) -> vec2<f32> {
     y[i] = sum;
+    return vec2<f32>(sum, 0.0);
 }
 
 @compute @workgroup_size(LANES)

@@ -17,13 +17,23 @@ fn finish(channel: u32, m: f32, v: f32) {
     mean[channel] = m;
     variance[channel] = v;
     if FOLDED {
-        coefficients[channel] = vec4<f32>(m, gamma[channel] / sqrt(v + params.eps), beta[channel], 0.0);
+        let inv_std = 1.0 / sqrt(v + params.eps);
+        coefficients[params.first + channel] = vec4<f32>(m, gamma[channel] * inv_std, beta[channel], inv_std);
     }
     if RUNNING {
         let keep = 1.0 - params.momentum;
         running_mean[channel] = keep * running_mean[channel] + params.momentum * m;
         running_variance[channel] = keep * running_variance[channel] + params.momentum * (params.correction * v);
     }
+}
+
+// Values of a channel before a unit.
+fn values_before(unit: u32) -> u32 {
+    return min(unit / params.row_units * params.row + unit % params.row_units * 4u, params.count);
+}
+
+fn part_size(s: u32) -> f32 {
+    return f32(values_before((s + 1u) * params.chunk) - values_before(s * params.chunk));
 }
 
 fn values(channel: u32, i: vec4<u32>, end: u32) -> vec4<f32> {
@@ -44,15 +54,13 @@ fn channel_stats(item: u32, lane: u32) {
         }
         var sum = 0.0;
         for (var s = lane; s < params.splits; s += WG_SIZE) {
-            let size = min(params.chunk, params.count - s * params.chunk);
-            sum += f32(size) * x[item * params.splits + s];
+            sum += part_size(s) * x[item * params.splits + s];
         }
         let m = workgroup_sum(lane, sum) / f32(params.count);
         sum = 0.0;
         for (var s = lane; s < params.splits; s += WG_SIZE) {
-            let size = min(params.chunk, params.count - s * params.chunk);
             let d = x[item * params.splits + s] - m;
-            sum += x[(CHANNELS + item) * params.splits + s] + f32(size) * d * d;
+            sum += x[(CHANNELS + item) * params.splits + s] + part_size(s) * d * d;
         }
         let deviation = workgroup_sum(lane, sum);
         if lane == 0u {

@@ -21,7 +21,7 @@ fn channel_sums(item: u32, lane: u32) {
     if STAGE == 2u {
         for (var s = lane; s < params.splits; s += WG_SIZE) {
             scaled += x[item * params.splits + s];
-            plain += dy[item * params.splits + s];
+            plain += x[(CHANNELS + item) * params.splits + s];
         }
     } else {
         let channel = item / params.splits;
@@ -50,11 +50,15 @@ fn channel_sums(item: u32, lane: u32) {
     let sum_plain = workgroup_sum(lane, plain);
     if lane == 0u {
         dgamma[item] = sum_scaled;
-        dbeta[item] = sum_plain;
+        if STAGE == 1u {
+            dgamma[CHANNELS * params.splits + item] = sum_plain;
+        } else {
+            dbeta[item] = sum_plain;
+        }
         if FOLDED {
             let inv_std = 1.0 / sqrt(variance[item] + params.eps);
             let of_each = vec2<f32>(sum_plain, sum_scaled * inv_std) / f32(params.count);
-            coefficients[item] = vec4<f32>(mean[item], gamma[item] * inv_std, of_each);
+            coefficients[params.first + item] = vec4<f32>(mean[item], gamma[item] * inv_std, of_each);
         }
     }
 }

@@ -15,7 +15,10 @@
 //   fn pixel(i: u32, c: vec4<f32>) -> f32   element i of the source [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
 //   fn channel(s: u32) -> vec4<f32>         what a pixel of source channel s is computed with
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
-//   fn store(i: u32, c: u32, sum: f32)      element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel c
+//   fn store(i: u32, c: u32, sum: f32) -> vec2<f32>   stores element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel
+//   c, and gives two numbers to be summed
+//   CENTRED: bool   whether parts are the mean of the first number and its squared deviations; the sums of both otherwise
+//   parts: array<f32>   [2,CHANNELS,tiles], what SUMS writes of the pixels of every tile
 
 override LANES: u32 = 64u;
 override WIDE: bool = true;
@@ -37,6 +40,9 @@ override PATCH: u32 = 80u;
 override ROWS_LEN: u32 = 320u;
 override WEIGHTS_LEN: u32 = 144u;
 
+// Whether each tile's parts of the sums over a channel are written: mean and squared deviations, or sums.
+override SUMS: bool = false;
+
 const TILE: u32 = 32u;
 
 var<workgroup> sh_rows: array<vec4<Element>, ROWS_LEN>;
@@ -46,6 +52,12 @@ var<workgroup> sh_weights: array<vec4<f32>, WEIGHTS_LEN>;
 struct Tile {
     low: array<vec4<f32>, 4>,
     high: array<vec4<f32>, 4>,
+}
+
+// A number for each channel of an invocation.
+struct Channels {
+    low: vec4<f32>,
+    high: vec4<f32>,
 }
 
 // Where a block begins.
@@ -85,32 +97,118 @@ fn convolve_tile(tile: u32, group: u32, lane: u32, blocks: u32) {
     }
     let sums = tile_sums(tile, group, lane, blocks);
     let block = tile * TILE + lane % TILE;
-    if block >= blocks {
-        return;
-    }
-    let at = place(block);
     let channel = (group * (LANES / TILE) + lane / TILE) * select(4u, 8u, WIDE);
-    store_quad(at, channel, sums.low);
-    if WIDE {
-        store_quad(at, channel + 4u, sums.high);
+    var low = Stored();
+    var high = Stored();
+    var pixels = 0u;
+    if block < blocks {
+        let at = place(block);
+        pixels = min(WIDTH - at.x, 4u);
+        low = store_quad(at, channel, sums.low);
+        if WIDE {
+            high = store_quad(at, channel + 4u, sums.high);
+        }
+    }
+    if SUMS {
+        let first = over_blocks(lane, Channels(low.first, high.first));
+        if CENTRED {
+            let count = f32(pixels_before(min(tile * TILE + TILE, blocks)) - pixels_before(tile * TILE));
+            let mean = Channels(first.low / count, first.high / count);
+            let squares = Channels(deviations(sums.low, mean.low, pixels), deviations(sums.high, mean.high, pixels));
+            write_parts(tile, lane, blocks, channel, mean, over_blocks(lane, squares));
+        } else {
+            write_parts(tile, lane, blocks, channel, first, over_blocks(lane, Channels(low.second, high.second)));
+        }
     }
 }
 
+// Sums over pixels of what `store` gives, for 4 channels.
+struct Stored {
+    first: vec4<f32>,
+    second: vec4<f32>,
+}
+
 // 4 channels at 4 pixels.
-fn store_quad(at: Place, first: u32, sums: array<vec4<f32>, 4>) {
+fn store_quad(at: Place, first: u32, sums: array<vec4<f32>, 4>) -> Stored {
+    var result = Stored();
     for (var c = 0u; c < 4u; c += 1u) {
         if first + c < CHANNELS {
             let i = ((at.b * CHANNELS + first + c) * HEIGHT + at.y) * WIDTH + at.x;
-            store(i, first + c, sums[0][c]);
+            var stored = store(i, first + c, sums[0][c]);
             if at.x + 1u < WIDTH {
-                store(i + 1u, first + c, sums[1][c]);
+                stored += store(i + 1u, first + c, sums[1][c]);
             }
             if at.x + 2u < WIDTH {
-                store(i + 2u, first + c, sums[2][c]);
+                stored += store(i + 2u, first + c, sums[2][c]);
             }
             if at.x + 3u < WIDTH {
-                store(i + 3u, first + c, sums[3][c]);
+                stored += store(i + 3u, first + c, sums[3][c]);
             }
+            result.first[c] = stored.x;
+            result.second[c] = stored.y;
+        }
+    }
+    return result;
+}
+
+// Squared deviations from the mean at the first pixels of a block.
+fn deviations(values: array<vec4<f32>, 4>, mean: vec4<f32>, pixels: u32) -> vec4<f32> {
+    var sum = vec4<f32>();
+    for (var p = 0u; p < 4u; p += 1u) {
+        if p < pixels {
+            let d = values[p] - mean;
+            sum += d * d;
+        }
+    }
+    return sum;
+}
+
+// Pixels of a channel before a block.
+fn pixels_before(block: u32) -> u32 {
+    return block / ROW_BLOCKS * WIDTH + block % ROW_BLOCKS * 4u;
+}
+
+// Sums over the blocks of a tile, for every invocation those of its channels; by a tree of fixed shape, in the place of the
+// weights. In uniform control flow.
+fn over_blocks(lane: u32, own: Channels) -> Channels {
+    let stride = select(1u, 2u, WIDE);
+    sh_weights[lane * stride] = own.low;
+    if WIDE {
+        sh_weights[lane * stride + 1u] = own.high;
+    }
+    for (var half = TILE / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane % TILE < half {
+            sh_weights[lane * stride] += sh_weights[(lane + half) * stride];
+            if WIDE {
+                sh_weights[lane * stride + 1u] += sh_weights[(lane + half) * stride + 1u];
+            }
+        }
+    }
+    workgroupBarrier();
+    let at = lane / TILE * TILE * stride;
+    let sums = Channels(sh_weights[at], sh_weights[at + stride - 1u]);
+    // The next sums overwrite what other lanes may still be reading.
+    workgroupBarrier();
+    return sums;
+}
+
+fn write_parts(tile: u32, lane: u32, blocks: u32, channel: u32, first: Channels, second: Channels) {
+    if lane % TILE != 0u {
+        return;
+    }
+    write_quad(tile, blocks, channel, first.low, second.low);
+    if WIDE {
+        write_quad(tile, blocks, channel + 4u, first.high, second.high);
+    }
+}
+
+fn write_quad(tile: u32, blocks: u32, channel: u32, first: vec4<f32>, second: vec4<f32>) {
+    let tiles = (blocks + TILE - 1u) / TILE;
+    for (var c = 0u; c < 4u; c += 1u) {
+        if channel + c < CHANNELS {
+            parts[(channel + c) * tiles + tile] = first[c];
+            parts[(CHANNELS + channel + c) * tiles + tile] = second[c];
         }
     }
 }

@@ -23,8 +23,19 @@ pub struct Folded {
     pub dy: Option<Operand>,
     /// Whether a normalised map is rectified.
     pub rectify: bool,
-    /// Four numbers a channel.
-    pub coefficients: usize,
+    /// Added to variances.
+    pub eps: f32,
+    /// What it is computed with.
+    pub slot: Slot,
+}
+
+/// Coefficients of a map, four numbers a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// The storage of all coefficients of a program.
+    pub storage: usize,
+    /// Channels before.
+    pub first: usize,
 }
 
 impl Folded {
@@ -49,8 +60,8 @@ pub struct Coefficients {
     pub parameters: Vec<Operand>,
     /// Added to variances.
     pub eps: f32,
-    /// Where they are written, four numbers a channel.
-    pub storage: usize,
+    /// Where they are written.
+    pub slot: Slot,
 }
 
 impl Coefficients {
@@ -80,25 +91,27 @@ impl Folds {
 /// Folds what can be; `takes` tells whether the kernel of a unit computes maps as it loads them.
 pub fn fold(lowered: &mut Lowered, program: &Program, units: Vec<Unit>, takes: impl Fn(&Unit) -> bool) -> Vec<Unit> {
     let mut units: Vec<Option<Unit>> = units.into_iter().map(Some).collect();
+    let mut slot = Slot { storage: lowered.workspace(0), first: 0 };
     for at in 0..units.len() {
         let Some(Plan { summed, readers, parameters, eps }) = plan(program, &units, at, &takes) else { continue };
         let Some(unit) = units[at].take() else { continue };
         let (x, out) = (unit.call.inputs[0].clone(), &unit.call.outputs[0]);
         let dy = is_gradient(&unit).then(|| unit.call.inputs[1].clone());
         let [channels, _, _] = out.shape.tail();
-        let coefficients = lowered.workspace(4 * channels);
-        let folded = Folded { storage: out.storage, x, dy, rectify: unit.after.rectify, coefficients };
+        let folded = Folded { storage: out.storage, x, dy, rectify: unit.after.rectify, eps, slot };
         for (i, unit) in units.iter_mut().enumerate() {
             let Some(unit) = unit else { continue };
             if i == summed {
                 let parameters = parameters.clone();
-                unit.after.coefficients = Some(Coefficients { parameters, eps, storage: coefficients });
+                unit.after.coefficients = Some(Coefficients { parameters, eps, slot });
             }
             if readers.contains(&i) {
                 unit.after.folds.0.push(folded.clone());
             }
         }
+        slot.first += channels;
     }
+    lowered.storages[slot.storage].len = 4 * slot.first;
     units.into_iter().flatten().collect()
 }
 
@@ -182,7 +195,7 @@ fn is_written(program: &Program, parameter: &Operand, calls: Range<usize>) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::lower::{Fusion, Lowered, TILED, Variants, lower};
+    use crate::gpu::lower::{Dispatch, Fusion, Lowered, TILED, Variants, lower};
     use crate::tape::{Arena, ConvSpec, Store, Tape};
 
     /// conv - norm - relu - conv - norm - conv, differentiated. `spy` adds a reader of the rectified map, which is then
@@ -233,5 +246,23 @@ mod tests {
         assert_eq!(folded(&program(false, false), Fusion::Loads, &Variants::default()), [2, 2], "plain kernels do not");
         assert_eq!(folded(&program(true, false), Fusion::Loads, &tiled), [1, 0], "a map that others read as well");
         assert_eq!(folded(&program(false, true), Fusion::Loads, &tiled)[0], 2, "a scale that changes in between");
+    }
+
+    #[test]
+    fn sums_over_channels_begin_in_the_convolutions() {
+        // A convolution, the merge of its parts; nothing reads the map in between.
+        let lowered = lower(&program(false, false), Fusion::Loads, &Variants::all(TILED)).expect("lowers");
+        let set = |d: &Dispatch, name| d.constants.iter().any(|&(n, value)| n == name && value == 1.0);
+        let merges = |kernel| {
+            let all: Vec<_> = lowered.dispatches.iter().filter(|d| d.kernel == kernel).collect();
+            let stage = |d: &&&Dispatch| d.constants.contains(&("STAGE", 2.0));
+            (all.len(), all.iter().filter(stage).count())
+        };
+        assert_eq!(merges("batch_norm_stats"), (2, 2), "of both results");
+        let summing = |kernel| lowered.dispatches.iter().filter(|d| d.kernel == kernel && set(d, "SUMS")).count();
+        assert_eq!(summing("conv2d_tiled"), 2, "the last is not normalised");
+        // The second normalisation is not rectified, so its gradient comes from a kernel without a mask.
+        assert_eq!(merges("batch_norm_grad_params"), (2, 1), "of the rectified one");
+        assert_eq!(summing("conv2d_grad_input_tiled"), 1);
     }
 }

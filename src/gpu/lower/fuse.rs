@@ -13,6 +13,7 @@
 use super::adam::neighbours;
 use super::chain::Chain;
 use super::fold::{Coefficients, Folds};
+use super::parts::Parts;
 use crate::tape::{Call, Op, Operand, Place, Program, Work};
 use std::collections::HashMap;
 
@@ -35,6 +36,8 @@ pub struct Epilogue {
     pub folds: Folds,
     /// What such maps are computed with, to be written with the sums over channels.
     pub coefficients: Option<Coefficients>,
+    /// Parts of sums over channels: written by what computes a map, merged by the sums themselves.
+    pub parts: Option<Parts>,
 }
 
 /// A call with what it does besides.
@@ -52,27 +55,20 @@ impl Unit {
     pub fn work(&self) -> Work {
         let own = Work::of(&self.call);
         let elements = self.call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
-        let Epilogue { residual, rectify, mask, running, adam, chain, folds, coefficients } = &self.after;
+        let Epilogue { residual, rectify, mask, running, adam, chain, folds, coefficients, parts } = &self.after;
         if let Some(chain) = chain {
             let detail = format!("{} of {}", chain.names(), own.detail);
             return Work { flops: own.flops + chain.flops, bytes: chain.bytes, detail, ..own };
         }
-        let along = |cost: fn(&Call) -> u64| running.iter().chain(adam).map(cost).sum::<u64>();
         let operands = u64::from(residual.is_some()) + u64::from(mask.is_some());
-        let loaded: Vec<_> = self.call.inputs.iter().chain(mask).map(|o| folds.cost(o)).collect();
-        let written = coefficients.iter().map(Coefficients::bytes).sum::<u64>();
-        Work {
-            flops: own.flops
-                + (operands + u64::from(*rectify)) * elements
-                + along(Call::flops)
-                + loaded.iter().map(|(flops, _)| flops).sum::<u64>(),
-            bytes: own.bytes
-                + 4 * operands * elements
-                + along(Call::bytes)
-                + written
-                + loaded.iter().map(|(_, bytes)| bytes).sum::<u64>(),
-            ..own
-        }
+        let besides = (operands + u64::from(*rectify)) * elements;
+        let along = running.iter().chain(adam).map(|call| (call.flops(), call.bytes()));
+        let loaded = self.call.inputs.iter().chain(mask).map(|o| folds.cost(o));
+        let written = coefficients.iter().map(|c| (0, c.bytes()));
+        let extra = along.chain(loaded).chain(written).chain([(besides, 4 * operands * elements)]);
+        let (flops, bytes) = extra.fold((own.flops, own.bytes), |sum, cost| (sum.0 + cost.0, sum.1 + cost.1));
+        let (flops, bytes) = parts.as_ref().map_or((flops, bytes), |parts| parts.cost(&self.call, (flops, bytes)));
+        Work { flops, bytes, ..own }
     }
 }
 

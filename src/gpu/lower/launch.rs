@@ -88,9 +88,22 @@ impl Launch {
         self.constant("RESIDUAL", residual.is_some()).read_optional(residual).masked(after)
     }
 
-    /// The coefficients of a map that is computed as it is loaded.
-    pub fn coefficients(self, folded: Option<&Folded>) -> Self {
-        self.bind(folded.map(|f| f.coefficients), Access::Read)
+    /// The coefficients of maps that are computed as they are loaded, with the names of the parameters that say where each
+    /// begins. All are in one storage.
+    pub fn coefficients<const N: usize>(self, maps: [(&'static str, Option<&Folded>); N]) -> Self {
+        let storage = maps.iter().find_map(|(_, folded)| folded.map(|f| f.slot.storage));
+        let first = |folded: Option<&Folded>| folded.map_or(0, |f| f.slot.first);
+        let launch = self.bind(storage, Access::Read);
+        maps.into_iter().fold(launch, |launch, (name, folded)| launch.param(name, first(folded)))
+    }
+
+    /// The parts of sums over channels that a map's kernel writes, if any.
+    pub fn write_parts(self, lowered: &mut Lowered, after: &Epilogue) -> Self {
+        let launch = self.constant("SUMS", after.parts.is_some());
+        match &after.parts {
+            Some(parts) => launch.write_storage(parts.storage),
+            None => launch.write_spare(lowered, 1),
+        }
     }
 
     pub fn read_storage(self, storage: usize) -> Self {

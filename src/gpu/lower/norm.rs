@@ -2,6 +2,7 @@
 
 use super::fuse::Epilogue;
 use super::launch::Launch;
+use super::parts::{Division, Parts};
 use super::variants::Variants;
 use super::{Lowered, folded as grid};
 use crate::tape::{Call, Op};
@@ -13,70 +14,99 @@ const PART: usize = 2048;
 
 /// Sums over the values of a channel, in parts where a channel is large.
 pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue, variants: &Variants) {
-    let kernel = variants.kernel(call.op.name(), call);
     let [batch, channels, h, w] = call.inputs[0].shape.tail();
     let count = batch * h * w;
+    let sums = Sums { call, after, kernel: variants.kernel(call.op.name(), call), channels, pixels: h * w, count };
+    if let Some(Parts { storage, division }) = &after.parts {
+        return sums.merge(lowered, *storage, division);
+    }
     let chunk = if count <= WHOLE { WHOLE } else { PART };
-    let splits = count.div_ceil(chunk);
-    let statistics = matches!(call.op, Op::BatchNormStats);
-    let folded = after.coefficients.as_ref();
-    // Running statistics are updated, and coefficients written, where the sums are whole.
-    let running = after.running.as_ref();
-    let launch = |stage: u32| {
+    let division = Division { chunk, row: 1, row_units: 1, splits: count.div_ceil(chunk) };
+    if division.splits == 1 {
+        let launch = sums.launch(0, &division).read_all(&call.inputs);
+        return sums.write_whole(lowered, launch);
+    }
+    let parts = lowered.workspace(2 * channels * division.splits);
+    let launch = sums.parameters(sums.launch(1, &division).read_all(&call.inputs)).write_storage(parts);
+    // What is not written here: the other sum, running statistics and coefficients.
+    let launch = sums.others().into_iter().fold(launch, |launch, len| launch.write_spare(lowered, len));
+    launch.groups(lowered, grid(channels * division.splits));
+    sums.merge(lowered, parts, &division);
+}
+
+/// What the launches of such sums have in common.
+struct Sums<'a> {
+    call: &'a Call,
+    after: &'a Epilogue,
+    kernel: &'static str,
+    channels: usize,
+    pixels: usize,
+    count: usize,
+}
+
+impl Sums<'_> {
+    fn are_statistics(&self) -> bool {
+        matches!(self.call.op, Op::BatchNormStats)
+    }
+
+    /// Lengths of what is written beside the first sum.
+    fn others(&self) -> Vec<usize> {
+        if self.are_statistics() { vec![1, 1, 1, 4] } else { vec![1, 4] }
+    }
+
+    /// Constants and parameters. Running statistics and coefficients come with sums that are whole.
+    fn launch(&self, stage: u32, division: &Division) -> Launch {
+        let (coefficients, running) = (self.after.coefficients.as_ref(), self.after.running.as_ref());
         let whole = stage != 1;
-        let launch = Launch::new(kernel).constant("STAGE", stage).constant("FOLDED", folded.is_some() && whole);
-        let launch = launch.constants(&[("CHANNELS", channels), ("PIXELS", h * w)]);
-        let launch = launch.param("count", count).param("chunk", chunk).param("splits", splits);
-        match call.op {
-            Op::BatchNormGradParams { eps } => launch.param("eps", eps),
-            _ => {
-                let (momentum, correction) = match running.map(|c| &c.op) {
-                    Some(&Op::RunningStats { momentum, count }) => (momentum, unbiased(count)),
-                    _ => (0.0, 1.0),
-                };
-                let launch = launch.param("momentum", momentum).param("correction", correction);
-                let launch = launch.param("eps", folded.map_or(0.0, |f| f.eps));
-                launch.constant("RUNNING", running.is_some() && whole)
-            }
+        let launch = Launch::new(self.kernel).constant("STAGE", stage);
+        let launch = launch.constant("FOLDED", coefficients.is_some() && whole);
+        let launch = launch.constants(&[("CHANNELS", self.channels), ("PIXELS", self.pixels)]);
+        let first = coefficients.map_or(0, |c| c.slot.first);
+        let Division { chunk, row, row_units, splits } = *division;
+        let launch = launch.param("count", self.count).param("chunk", chunk);
+        if let Op::BatchNormGradParams { eps } = self.call.op {
+            return launch.param("splits", splits).param("eps", eps).param("first", first);
         }
-    };
-    // After x, and for gradients dy, mean and variance.
-    let parameters = |launch: Launch| {
-        let at = |i: usize| folded.and_then(|f| f.parameters.get(i));
+        let (momentum, correction) = match running.map(|c| &c.op) {
+            Some(&Op::RunningStats { momentum, count }) => (momentum, unbiased(count)),
+            _ => (0.0, 1.0),
+        };
+        let launch = launch.constant("RUNNING", running.is_some() && whole);
+        let launch = launch.param("row", row).param("row_units", row_units).param("splits", splits);
+        let launch = launch.param("momentum", momentum).param("correction", correction);
+        launch.param("eps", coefficients.map_or(0.0, |c| c.eps)).param("first", first)
+    }
+
+    /// Scale, and for statistics shift, that coefficients are made of.
+    fn parameters(&self, launch: Launch) -> Launch {
+        let at = |i: usize| self.after.coefficients.as_ref().and_then(|c| c.parameters.get(i));
         let launch = launch.read_optional(at(0));
-        if statistics { launch.read_optional(at(1)) } else { launch }
-    };
-    let outputs = |lowered: &mut Lowered, launch: Launch| {
-        let mut launch = launch.write_all(&call.outputs);
-        if statistics {
-            launch = match running {
+        if self.are_statistics() { launch.read_optional(at(1)) } else { launch }
+    }
+
+    /// The sums of all parts.
+    fn merge(&self, lowered: &mut Lowered, parts: usize, division: &Division) {
+        let launch = self.launch(2, division).read_storage(parts);
+        let launch =
+            if self.are_statistics() { launch } else { launch.read_optional(None).read_all(&self.call.inputs[2..]) };
+        self.write_whole(lowered, launch);
+    }
+
+    /// Everything that comes with whole sums.
+    fn write_whole(&self, lowered: &mut Lowered, launch: Launch) {
+        let mut launch = self.parameters(launch).write_all(&self.call.outputs);
+        if self.are_statistics() {
+            launch = match &self.after.running {
                 Some(running) => launch.write_all(&running.outputs),
                 None => launch.write_spare(lowered, 1).write_spare(lowered, 1),
             };
         }
-        match folded {
-            Some(folded) => launch.write_storage(folded.storage),
+        launch = match &self.after.coefficients {
+            Some(coefficients) => launch.write_storage(coefficients.slot.storage),
             None => launch.write_spare(lowered, 4),
-        }
-    };
-    if splits == 1 {
-        outputs(lowered, parameters(launch(0).read_all(&call.inputs))).groups(lowered, grid(channels));
-        return;
+        };
+        launch.groups(lowered, grid(self.channels));
     }
-    let first = parameters(launch(1).read_all(&call.inputs));
-    let second = if statistics {
-        let parts = lowered.workspace(2 * channels * splits);
-        let first = first.write_storage(parts).write_spare(lowered, 1);
-        let first = first.write_spare(lowered, 1).write_spare(lowered, 1).write_spare(lowered, 4);
-        first.groups(lowered, grid(channels * splits));
-        launch(2).read_storage(parts)
-    } else {
-        let parts = [lowered.workspace(channels * splits), lowered.workspace(channels * splits)];
-        let first = first.write_storage(parts[0]).write_storage(parts[1]).write_spare(lowered, 4);
-        first.groups(lowered, grid(channels * splits));
-        launch(2).read_storage(parts[0]).read_storage(parts[1]).read_all(&call.inputs[2..])
-    };
-    outputs(lowered, parameters(second)).groups(lowered, grid(channels));
 }
 
 /// n / (n - 1), which makes the variance of n values unbiased.

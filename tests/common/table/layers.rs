@@ -318,6 +318,28 @@ fn norms(all: &mut Vec<Case>) {
         )
         .no_differences("steps in proportion to 1000 are not small beside a deviation of 1"),
     );
+    // The statistics come from the tiles of the convolution where its kernel writes them: several tiles, rows that no block of
+    // pixels divides, and a mean hundreds of times the deviation, which sums of squares would not survive.
+    let summed = Case::new("batch_norm of a convolution, far from zero", |b| {
+        // Exact in 16-bit floats.
+        let x = b.draw([5, 4, 9, 11], |rng| 100.0 + (16.0 * rng.normal()).round() / 16.0);
+        let w = b.draw([6, 4, 3, 3], |rng| (64.0 * rng.uniform(-0.1, 1.0)).round() / 64.0);
+        let y = b.tape.conv2d(x, w, ConvSpec { stride: 1, pad: 0 });
+        let stats = b.tape.batch_norm_stats(y);
+        let running = (b.state([6]), b.state([6]));
+        b.tape.running_stats(stats, running, 0.1, 5 * 7 * 9);
+        let (gamma, beta) = (b.draw([6], |rng| rng.uniform(0.5, 1.5)), b.normal([6]));
+        let y = b.tape.batch_norm(y, stats, gamma, beta, 1e-5, true);
+        let y = b.tape.relu(y);
+        let v = b.normal([8, 6, 3, 3]);
+        let y = b.tape.conv2d(y, v, ConvSpec { stride: 1, pad: 1 });
+        for wanted in [gamma, beta, v] {
+            b.wrt(wanted);
+        }
+        b.out("y", y);
+    });
+    let why = "sums near 1600 are rounded by 4e-5 of their deviation; squares would leave 1e-2 of the variance";
+    all.push(summed.tolerance(1e-7, 1e-3, why));
     all.push(
         Case::new("batch_norm in training, dead channels", |b| {
             let mut i = 0;

@@ -82,7 +82,7 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, unit: Mat
     let own = if wide { 2 * unit.side } else { unit.side };
     let [x, y, _] = folded(map.positions.div_ceil(tile));
     let groups = [x, y, channels.div_ceil(own) as u32];
-    Some(Cover { constants, count: ("positions", map.positions), groups })
+    Some(Cover { constants, count: ("positions", map.positions), groups, division: None })
 }
 
 /// How conv2d_grad_weight_matrix.wgsl covers the weights, and its tiles of positions. None where strides, channels or rows do

@@ -8,6 +8,7 @@ pub(in crate::gpu) use matrix::WORKGROUP_BYTES as MATRIX_BYTES;
 use super::calls::sum_rows;
 use super::fuse::Epilogue;
 use super::launch::Launch;
+use super::parts::Division;
 use super::variants::{HALF, MATRIX, MatrixUnit, TILED, Variants, is_inexact, variant_of};
 use super::{Lowered, folded};
 use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
@@ -33,6 +34,8 @@ struct Cover {
     /// The one parameter: how many things it covers.
     count: (&'static str, usize),
     groups: [u32; 3],
+    /// How its tiles divide the result, where sums over channels can begin with them.
+    division: Option<Division>,
 }
 
 /// Convolution and its input gradient.
@@ -43,25 +46,26 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
         let launch = launch.read_all(&call.inputs);
         if forward { launch } else { launch.added_and_masked(after) }
     };
-    if let Some((kernel, Cover { constants, count: (name, count), groups })) = cover(spec, call, variants) {
+    if let Some((kernel, Cover { constants, count: (name, count), groups, .. })) = cover(spec, call, variants) {
         let variant = variant_of(kernel).1;
         let launch = Launch::new(kernel).constants(&constants);
         let launch = if is_inexact(variant) && !forward { launch.constant("SCALE", scale(input)) } else { launch };
-        let launch = if takes_folds(variant) {
-            let folded = after.folds.of(input);
-            let launch = launch.load("FOLDED", input, folded).read(w);
-            if forward {
-                launch.constant("RECTIFY", folded.is_some_and(|f| f.rectify)).coefficients(folded)
-            } else {
-                let mask = after.mask.as_ref().and_then(|mask| after.folds.of(mask));
-                let launch = launch.added_and_masked(after).constant("MASK_FOLDED", mask.is_some());
-                launch.read_optional(folded.map(|f| &f.x)).coefficients(folded).coefficients(mask)
-            }
+        let launch = launch.param(name, count);
+        if !takes_folds(variant) {
+            return bind(launch).write_all(&call.outputs).groups(lowered, groups);
+        }
+        let folded = after.folds.of(input);
+        let launch = launch.load("FOLDED", input, folded).read(w);
+        let launch = if forward {
+            let launch = launch.constant("RECTIFY", folded.is_some_and(|f| f.rectify));
+            launch.coefficients([("first", folded)])
         } else {
-            bind(launch)
+            let mask = after.mask.as_ref().and_then(|mask| after.folds.of(mask));
+            let launch = launch.added_and_masked(after).constant("MASK_FOLDED", mask.is_some());
+            let launch = launch.read_optional(folded.map(|f| &f.x));
+            launch.coefficients([("first", folded), ("mask_first", mask)])
         };
-        launch.param(name, count).write_all(&call.outputs).groups(lowered, groups);
-        return;
+        return launch.write_all(&call.outputs).write_parts(lowered, after).groups(lowered, groups);
     }
     let [_, _, kh, kw] = w.shape.tail();
     let (x, y) = if forward { (input, output) } else { (output, input) };
@@ -103,6 +107,14 @@ pub(super) fn folds(call: &Call, variants: &Variants) -> bool {
         _ => None,
     };
     kernel.is_some_and(|kernel| takes_folds(variant_of(kernel).1))
+}
+
+/// How the kernel of a call divides its result, where sums over channels can begin with it.
+pub(super) fn division(call: &Call, variants: &Variants) -> Option<Division> {
+    match call.op {
+        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => cover(spec, call, variants)?.1.division,
+        _ => None,
+    }
 }
 
 /// The kernel for 3x3 windows that computes a convolution or its input gradient, and how; None for the plain one.
@@ -164,8 +176,9 @@ pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, af
         let launch = if takes_folds(variant) {
             let [of_x, of_dy] = [x, dy].map(|o| after.folds.of(o));
             let launch = launch.load("X_FOLDED", x, of_x).load("DY_FOLDED", dy, of_dy);
-            let launch = launch.constant("RECTIFY", of_x.is_some_and(|f| f.rectify)).coefficients(of_x);
-            launch.read_optional(of_dy.map(|f| &f.x)).coefficients(of_dy)
+            let launch = launch.constant("RECTIFY", of_x.is_some_and(|f| f.rectify));
+            let launch = launch.read_optional(of_dy.map(|f| &f.x));
+            launch.coefficients([("x_first", of_x), ("dy_first", of_dy)])
         } else {
             launch.read_all(&call.inputs)
         };

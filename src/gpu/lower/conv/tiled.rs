@@ -1,6 +1,7 @@
 //! Convolutions and weight gradients through workgroup memory, with 32-bit or 16-bit pixels.
 
 use super::{Cover, WeightCover};
+use crate::gpu::lower::parts::Division;
 use crate::gpu::lower::variants::HALF;
 use crate::gpu::lower::{WORKGROUP_BYTES, folded};
 use crate::tape::{ConvSpec, Operand};
@@ -51,6 +52,12 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, variant: 
     if depth == 0 {
         return None;
     }
+    // Sums over channels are added up in the place of the weights, if that can be made large enough.
+    let summed = BLOCKS * of_workgroup * per_group / 4;
+    let sums = 4 * bytes * depth * patch + 16 * summed <= WORKGROUP_BYTES;
+    let weights_len = if sums { summed.max(depth * weights) } else { depth * weights };
+    let splits = blocks.div_ceil(BLOCKS);
+    let division = sums.then_some(Division { chunk: BLOCKS, row: width, row_units: row_blocks, splits });
     let constants = vec![
         ("LANES", BLOCKS * of_workgroup),
         ("WIDE", usize::from(wide)),
@@ -68,11 +75,11 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, variant: 
         ("IMAGE_ROWS", image_rows),
         ("PATCH", patch),
         ("ROWS_LEN", depth * patch),
-        ("WEIGHTS_LEN", depth * weights),
+        ("WEIGHTS_LEN", weights_len),
     ];
-    let [x, y, _] = folded(blocks.div_ceil(BLOCKS));
+    let [x, y, _] = folded(splits);
     let groups = [x, y, groups.div_ceil(of_workgroup) as u32];
-    Some(Cover { constants, count: ("blocks", blocks), groups })
+    Some(Cover { constants, count: ("blocks", blocks), groups, division })
 }
 
 /// How shared/weight_tile.wgsl covers the weights, and its bands. None where the stride or the rows are too large, and for a

@@ -1,0 +1,78 @@
+//! Sums over channels that begin where a map is computed: its kernel writes those of each tile, and the kernel of the sums
+//! reads no map, it only merges them.
+//!
+//! * `Conv2d`, `BatchNormStats` of its result
+//! * `Conv2dGradInput` with a folded mask, `BatchNormGradParams` of that normalisation
+
+use super::Lowered;
+use super::fuse::Unit;
+use crate::tape::{Call, Op, Operand};
+
+/// How the values of a channel are divided into parts: `chunk` units each, and a row of `row` values is `row_units` units
+/// of four values, the last of a row perhaps of fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Division {
+    pub chunk: usize,
+    pub row: usize,
+    pub row_units: usize,
+    pub splits: usize,
+}
+
+/// Parts of the sums over channels, `[2, C, splits]`.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Where they are.
+    pub storage: usize,
+    /// What they are of.
+    pub division: Division,
+}
+
+impl Parts {
+    /// FLOPs and bytes of a call that would have these without parts: those that write them sum besides, the sums read parts in
+    /// the place of maps.
+    pub fn cost(&self, call: &Call, (flops, bytes): (u64, u64)) -> (u64, u64) {
+        let map = |o: &Operand| o.shape.len() as u64;
+        let maps = match call.op {
+            Op::BatchNormStats => &call.inputs[..1],
+            Op::BatchNormGradParams { .. } => &call.inputs[..2],
+            _ => {
+                let [channels, _, _] = call.outputs[0].shape.tail();
+                return (flops + 4 * map(&call.outputs[0]), bytes + self.bytes(channels));
+            }
+        };
+        let [channels, _, _] = call.inputs[0].shape.tail();
+        let read: u64 = maps.iter().map(|o| 4 * map(o)).sum();
+        (self.bytes(channels), bytes - read + self.bytes(channels))
+    }
+
+    fn bytes(&self, channels: usize) -> u64 {
+        8 * (channels * self.division.splits) as u64
+    }
+}
+
+/// Has parts written where `divided` tells how the kernel of a call divides its result.
+pub fn share(lowered: &mut Lowered, units: &mut [Unit], divided: impl Fn(&Call) -> Option<Division>) {
+    for at in 0..units.len() {
+        let Some(writer) = units[..at].iter().rposition(|unit| writes(unit, &units[at])) else { continue };
+        let Some(division) = divided(&units[writer].call) else { continue };
+        let [channels, _, _] = units[writer].call.outputs[0].shape.tail();
+        let parts = Parts { storage: lowered.workspace(2 * channels * division.splits), division };
+        units[writer].after.parts = Some(parts.clone());
+        units[at].after.parts = Some(parts);
+    }
+}
+
+/// Whether a unit computes the map that another sums over, and what else its sums need.
+fn writes(unit: &Unit, sums: &Unit) -> bool {
+    let (map, inputs) = (&unit.call.outputs[0], &sums.call.inputs);
+    let is_first = unit.after.parts.is_none();
+    match (&unit.call.op, &sums.call.op) {
+        (Op::Conv2d(_), Op::BatchNormStats) => is_first && map.storage == inputs[0].storage,
+        (Op::Conv2dGradInput(_), &Op::BatchNormGradParams { eps }) => {
+            let normalised = unit.after.mask.as_ref().and_then(|mask| unit.after.folds.of(mask));
+            let same = normalised.is_some_and(|f| f.x.storage == inputs[0].storage && f.eps == eps);
+            is_first && same && map.storage == inputs[1].storage
+        }
+        _ => false,
+    }
+}
