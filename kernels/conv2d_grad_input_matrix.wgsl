@@ -1,8 +1,12 @@
 // dx[b,i,q] = sum over o, ky, kx of w[o,i,ky,kx] dy[b, o, q + PAD' - (ky,kx)], zero outside; 3x3 with stride 1 only
 //
 // With RESIDUAL a residual is added, with MASKED the result is then zero where the mask is not positive.
+// With FOLDED dy is the gradient of a normalisation, computed from that of its result, which `source` then is, and from what
+// is normalised, `before`; with MASK_FOLDED the mask is the map that `mask` is, normalised.
 //
-// dy [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [SOURCES,CHANNELS,3,3]; residual, mask, dx [B,CHANNELS,HEIGHT,WIDTH].
+// dy [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [SOURCES,CHANNELS,3,3]; residual, mask, dx [B,CHANNELS,HEIGHT,WIDTH];
+// coefficients [..,4], those of dy from params.first on and those of the mask from params.mask_first on, see
+// shared/folded_norm.wgsl.
 // By matrix units: dy and weights are rounded to f16, products and sums are f32. Gradients of a mean over a batch are too
 // small for f16, so they are kept SCALE times as large, a power of two; one beyond 65504 / SCALE overflows.
 // Workgroup: LANES invocations, four subgroups of the largest size; a tile as in shared/matrix_tile.wgsl. Grid: x, y = tiles
@@ -13,6 +17,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
+//#import folded_norm
 //#import matrix_unit_{UNIT}
 //#import matrix_map
 //#import matrix_tile
@@ -20,12 +25,17 @@ enable wgpu_cooperative_matrix;
 struct Params {
     // Positions of the batch.
     positions: u32,
+    // The coefficients of source channel 0, and of channel 0 of the mask.
+    first: u32,
+    mask_first: u32,
 }
 
 // The power of two below the positions of dy, times 16.
 override SCALE: f32 = 1048576.0;
 override RESIDUAL: bool = false;
 override MASKED: bool = false;
+override FOLDED: bool = false;
+override MASK_FOLDED: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -38,23 +48,35 @@ var<storage, read> residual: array<f32>;
 @group(0) @binding(4)
 var<storage, read> mask: array<f32>;
 @group(0) @binding(5)
+var<storage, read> before: array<f32>;
+@group(0) @binding(6)
+var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(7)
 var<storage, read_write> dx: array<f32>;
 
-fn element(map: u32, i: u32) -> f32 {
-    return source[i] * SCALE;
+fn element(map: u32, i: u32, c: u32) -> f32 {
+    var dy = source[i];
+    if FOLDED {
+        dy = normalised_gradient(dy, before[i], coefficients[params.first + c]);
+    }
+    return dy * SCALE;
 }
 
 fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(s * CHANNELS + c) * 9u + 8u - tap];
 }
 
-fn store(i: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) {
     var value = sum * (1.0 / SCALE);
     if RESIDUAL {
         value += residual[i];
     }
     if MASKED {
-        value = select(0.0, value, mask[i] > 0.0);
+        var m = mask[i];
+        if MASK_FOLDED {
+            m = normalised(m, coefficients[params.mask_first + c]);
+        }
+        value = select(0.0, value, m > 0.0);
     }
     dx[i] = value;
 }

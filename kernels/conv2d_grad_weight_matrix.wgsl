@@ -2,6 +2,10 @@
 //
 // x [B,IN_CHANNELS,IN_HEIGHT,IN_WIDTH], dy [B,OUT_CHANNELS,HEIGHT,WIDTH], dw [splits, OUT_CHANNELS, IN_CHANNELS, 3, 3];
 // with more than one split `sum_rows` adds them up.
+// With X_FOLDED x is computed from the map that `x` is: normalised, and with RECTIFY then max(x, 0). With DY_FOLDED dy is the
+// gradient of a normalisation, computed from that of its result, which `dy` then is, and from what is normalised, `before`.
+// coefficients [..,4], those of x from params.x_first on and those of dy from params.dy_first on, see
+// shared/folded_norm.wgsl.
 // By matrix units: x and dy are rounded to f16, products and sums are f32. A pixel beyond 65504 overflows; dy is kept SCALE
 // times as large, as in conv2d_grad_input_matrix.wgsl.
 // TILE positions, see shared/matrix_map.wgsl, are brought to workgroup memory at a time, UNIT channels of x and OUT_UNITS times
@@ -14,6 +18,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
+//#import folded_norm
 //#import matrix_unit_{UNIT}
 //#import matrix_map
 
@@ -21,7 +26,14 @@ struct Params {
     // Positions of the batch, and tiles of one split.
     positions: u32,
     chunk: u32,
+    // The coefficients of channel 0 of x and of dy.
+    x_first: u32,
+    dy_first: u32,
 }
+
+override X_FOLDED: bool = false;
+override RECTIFY: bool = false;
+override DY_FOLDED: bool = false;
 
 override OUT_UNITS: u32 = 1u;
 override TILE: u32 = 128u;
@@ -46,15 +58,37 @@ var<storage, read> x: array<f32>;
 @group(0) @binding(2)
 var<storage, read> dy: array<f32>;
 @group(0) @binding(3)
+var<storage, read> before: array<f32>;
+@group(0) @binding(4)
+var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(5)
 var<storage, read_write> dw: array<f32>;
 
 var<workgroup> sh_sums: array<f32, SUMS_LEN>;
 
-fn element(map: u32, i: u32) -> f32 {
+fn element(map: u32, i: u32, c: u32) -> f32 {
     if map == 0u {
-        return x[i];
+        return input(i, c);
     }
-    return dy[i] * SCALE;
+    return gradient(i, c) * SCALE;
+}
+
+fn input(i: u32, c: u32) -> f32 {
+    var value = x[i];
+    if X_FOLDED {
+        value = normalised(value, coefficients[params.x_first + c]);
+    }
+    if RECTIFY {
+        value = rectified(value);
+    }
+    return value;
+}
+
+fn gradient(i: u32, c: u32) -> f32 {
+    if DY_FOLDED {
+        return normalised_gradient(dy[i], before[i], coefficients[params.dy_first + c]);
+    }
+    return dy[i];
 }
 
 @compute @workgroup_size(LANES)

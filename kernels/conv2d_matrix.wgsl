@@ -1,6 +1,8 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, p + (ky,kx) - PAD], zero outside the image; 3x3 with stride 1 only
+// With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
 //
-// x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH].
+// x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH]; coefficients
+// [..,4] from params.first on, see shared/folded_norm.wgsl.
 // By matrix units: pixels and weights are rounded to f16, products and sums are f32. A pixel beyond 65504 overflows.
 // Workgroup: LANES invocations, four subgroups of the largest size; a tile as in shared/matrix_tile.wgsl. Grid: x, y = tiles
 // of positions (linear, folded); z = groups of channels.
@@ -9,6 +11,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
+//#import folded_norm
 //#import matrix_unit_{UNIT}
 //#import matrix_map
 //#import matrix_tile
@@ -16,7 +19,12 @@ enable wgpu_cooperative_matrix;
 struct Params {
     // Positions of the batch.
     positions: u32,
+    // The coefficients of source channel 0.
+    first: u32,
 }
+
+override FOLDED: bool = false;
+override RECTIFY: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -25,17 +33,26 @@ var<storage, read> source: array<f32>;
 @group(0) @binding(2)
 var<storage, read> w: array<f32>;
 @group(0) @binding(3)
+var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(4)
 var<storage, read_write> y: array<f32>;
 
-fn element(map: u32, i: u32) -> f32 {
-    return source[i];
+fn element(map: u32, i: u32, c: u32) -> f32 {
+    var x = source[i];
+    if FOLDED {
+        x = normalised(x, coefficients[params.first + c]);
+    }
+    if RECTIFY {
+        x = rectified(x);
+    }
+    return x;
 }
 
 fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];
 }
 
-fn store(i: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) {
     y[i] = sum;
 }
 

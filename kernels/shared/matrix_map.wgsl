@@ -12,7 +12,8 @@
 // Rows are PITCH vec4s apart, a few more than they are long, so that those of a matrix begin in different banks.
 //
 // Depends on the importing file for
-//   fn element(map: u32, i: u32) -> f32   element i of feature map `map` [B,channels,height,width], within the range of f16
+//   fn element(map: u32, i: u32, c: u32) -> f32   element i of feature map `map` [B,channels,height,width], of channel c,
+//   within the range of f16
 
 override LANES: u32 = 128u;
 override UNIT: u32 = 16u;
@@ -63,8 +64,9 @@ fn bring(maps: Source, channel: u32, first: u32, count: u32, positions: u32, to:
         for (var q = 0u; q < UNIT / 4u; q += 1u) {
             var v = vec4<f32>();
             for (var j = 0u; j < 4u; j += 1u) {
-                if inside && channel + 4u * q + j < maps.channels {
-                    v[j] = element(maps.map, start + (4u * q + j) * plane);
+                let c = 4u * q + j;
+                if inside && channel + c < maps.channels {
+                    v[j] = element(maps.map, start + c * plane, channel + c);
                 }
             }
             sh_map[(to + e) * PITCH + q] = vec4<f16>(v);

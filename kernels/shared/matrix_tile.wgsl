@@ -10,7 +10,7 @@
 //
 // Depends on the importing file for shared/matrix_map.wgsl, shared/matrix_unit_*.wgsl and
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
-//   fn store(i: u32, sum: f32)          element i of the result [B,CHANNELS,HEIGHT,WIDTH]
+//   fn store(i: u32, c: u32, sum: f32)   element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel c
 
 override WIDE: bool = true;
 override PAD: u32 = 1u;
@@ -100,7 +100,7 @@ fn store_channels(channel: u32, first: u32, positions: u32, lane: u32) {
         if first + e < positions && at.row < HEIGHT && at.column < WIDTH {
             for (var c = 0u; c < UNIT && channel + c < CHANNELS; c += 1u) {
                 let i = ((at.b * CHANNELS + channel + c) * HEIGHT + at.row) * WIDTH + at.column;
-                store(i, sh_sums[c * SUMS_PITCH + e]);
+                store(i, channel + c, sh_sums[c * SUMS_PITCH + e]);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::calls::sum_rows;
 use super::fuse::Epilogue;
 use super::launch::Launch;
 use super::parts::Division;
-use super::variants::{HALF, MATRIX, MatrixUnit, TILED, Variants, is_inexact, variant_of};
+use super::variants::{MATRIX, MatrixUnit, Variants, is_inexact, variant_of};
 use super::{Lowered, folded};
 use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
 
@@ -42,18 +42,11 @@ struct Cover {
 pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after: &Epilogue, variants: &Variants) {
     let (input, w, output) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
     let forward = matches!(call.op, Op::Conv2d(_));
-    let bind = |launch: Launch| {
-        let launch = launch.read_all(&call.inputs);
-        if forward { launch } else { launch.added_and_masked(after) }
-    };
     if let Some((kernel, Cover { constants, count: (name, count), groups, .. })) = cover(spec, call, variants) {
         let variant = variant_of(kernel).1;
         let launch = Launch::new(kernel).constants(&constants);
         let launch = if is_inexact(variant) && !forward { launch.constant("SCALE", scale(input)) } else { launch };
         let launch = launch.param(name, count);
-        if !takes_folds(variant) {
-            return bind(launch).write_all(&call.outputs).groups(lowered, groups);
-        }
         let folded = after.folds.of(input);
         let launch = launch.load("FOLDED", input, folded).read(w);
         let launch = if forward {
@@ -65,7 +58,9 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
             let launch = launch.read_optional(folded.map(|f| &f.x));
             launch.coefficients([("first", folded), ("mask_first", mask)])
         };
-        return launch.write_all(&call.outputs).write_parts(lowered, after).groups(lowered, groups);
+        let launch = launch.write_all(&call.outputs);
+        let launch = if variant == MATRIX { launch } else { launch.write_parts(lowered, after) };
+        return launch.groups(lowered, groups);
     }
     let [_, _, kh, kw] = w.shape.tail();
     let (x, y) = if forward { (input, output) } else { (output, input) };
@@ -76,7 +71,9 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
     let apart = if forward { 1 } else { spec.stride };
     let row_blocks = apart * columns.div_ceil(4 * apart);
     let blocks = batch * rows * row_blocks;
-    let launch = bind(Launch::new(call.op.name())).window(kh, kw, spec);
+    let launch = Launch::new(call.op.name()).read_all(&call.inputs);
+    let launch = if forward { launch } else { launch.added_and_masked(after) };
+    let launch = launch.window(kh, kw, spec);
     let launch = launch.param("blocks", blocks).param("row_blocks", row_blocks);
     let launch = launch.param("in_channels", ci).param("height", h).param("width", wd);
     let launch = launch.param("out_channels", co).param("out_height", oh).param("out_width", ow);
@@ -94,19 +91,13 @@ fn padded(forward: bool, spec: ConvSpec) -> Option<ConvSpec> {
     }
 }
 
-/// Whether the kernels of a variant compute maps as they load them, see `fold.rs`.
-fn takes_folds(variant: &str) -> bool {
-    [TILED, HALF].contains(&variant)
-}
-
-/// Whether the kernel of a call does.
+/// Whether the kernel of a call computes maps as it loads them, see `fold.rs`: all but the plain ones do.
 pub(super) fn folds(call: &Call, variants: &Variants) -> bool {
-    let kernel = match call.op {
-        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => cover(spec, call, variants).map(|(kernel, _)| kernel),
-        Op::Conv2dGradWeight(spec) => weight_cover(spec, call, variants).map(|(kernel, _)| kernel),
-        _ => None,
-    };
-    kernel.is_some_and(|kernel| takes_folds(variant_of(kernel).1))
+    match call.op {
+        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => cover(spec, call, variants).is_some(),
+        Op::Conv2dGradWeight(spec) => weight_cover(spec, call, variants).is_some(),
+        _ => false,
+    }
 }
 
 /// How the kernel of a call divides its result, where sums over channels can begin with it.
@@ -173,15 +164,11 @@ pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, af
         let launch = Launch::new(kernel).constants(&constants);
         let launch = if variant == MATRIX { launch.constant("SCALE", scale(dy)) } else { launch };
         let launch = launch.param(name, count).param("chunk", split.chunk);
-        let launch = if takes_folds(variant) {
-            let [of_x, of_dy] = [x, dy].map(|o| after.folds.of(o));
-            let launch = launch.load("X_FOLDED", x, of_x).load("DY_FOLDED", dy, of_dy);
-            let launch = launch.constant("RECTIFY", of_x.is_some_and(|f| f.rectify));
-            let launch = launch.read_optional(of_dy.map(|f| &f.x));
-            launch.coefficients([("x_first", of_x), ("dy_first", of_dy)])
-        } else {
-            launch.read_all(&call.inputs)
-        };
+        let [of_x, of_dy] = [x, dy].map(|o| after.folds.of(o));
+        let launch = launch.load("X_FOLDED", x, of_x).load("DY_FOLDED", dy, of_dy);
+        let launch = launch.constant("RECTIFY", of_x.is_some_and(|f| f.rectify));
+        let launch = launch.read_optional(of_dy.map(|f| &f.x));
+        let launch = launch.coefficients([("x_first", of_x), ("dy_first", of_dy)]);
         split.lower(lowered, launch, tiles, dw);
         return;
     }
