@@ -2,8 +2,9 @@
 // also r = (1 - momentum) r + momentum s for the running mean and variance, the variance scaled by n / (n - 1) first
 //
 // x [B,C,H,W]; mean, variance, running_mean, running_variance [C]. The mean first, then the squared deviations from it.
-// Large channels are split: STAGE 1 gives the mean and the sum of squared deviations of every part, [2, C, splits] through
-// `mean`, and STAGE 2 merges them (Chan, Golub and LeVeque 1979), or those that a convolution wrote, reading them through `x`.
+// Large channels are split: STAGE 1 gives mean and sum of squared deviations of every part, [2, C, splits] through `mean`, and
+// then the values of a part, [splits]. STAGE 2 merges them (Chan, Golub and LeVeque 1979), or those that a convolution wrote,
+// reading them through `x`.
 // With FOLDED also what normalises x where it is loaded: gamma, beta [C], coefficients [..,4] from params.first on, see
 // shared/folded_norm.wgsl.
 // Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).
@@ -14,12 +15,9 @@
 //#import workgroup_sum
 
 struct Params {
-    // Values of a channel.
+    // Values of a channel, and of one part.
     count: u32,
-    // Units of a part; a row of `row` values is so many units of four values, the last of a row perhaps of fewer.
     chunk: u32,
-    row: u32,
-    row_units: u32,
     splits: u32,
     momentum: f32,
     // n / (n - 1).

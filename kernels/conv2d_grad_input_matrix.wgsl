@@ -3,6 +3,8 @@
 // With RESIDUAL a residual is added, with MASKED the result is then zero where the mask is not positive.
 // With FOLDED dy is the gradient of a normalisation, computed from that of its result, which `source` then is, and from what
 // is normalised, `before`; with MASK_FOLDED the mask is the map that `mask` is, normalised.
+// With SUMS, where the mask is folded: the sums of dx xhat and dx for each channel in each tile, parts [2,CHANNELS,tiles],
+// which batch_norm_grad_params.wgsl adds up.
 //
 // dy [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [SOURCES,CHANNELS,3,3]; residual, mask, dx [B,CHANNELS,HEIGHT,WIDTH];
 // coefficients [..,4], those of dy from params.first on and those of the mask from params.mask_first on, see
@@ -30,6 +32,8 @@ struct Params {
     mask_first: u32,
 }
 
+const CENTRED: bool = false;
+
 // The power of two below the positions of dy, times 16.
 override SCALE: f32 = 1048576.0;
 override RESIDUAL: bool = false;
@@ -53,6 +57,8 @@ var<storage, read> before: array<f32>;
 var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(7)
 var<storage, read_write> dx: array<f32>;
+@group(0) @binding(8)
+var<storage, read_write> parts: array<f32>;
 
 fn element(map: u32, i: u32, c: u32) -> f32 {
     var dy = source[i];
@@ -66,7 +72,7 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(s * CHANNELS + c) * 9u + 8u - tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) -> f32 {
     var value = sum * (1.0 / SCALE);
     if RESIDUAL {
         value += residual[i];
@@ -79,6 +85,11 @@ fn store(i: u32, c: u32, sum: f32) {
         value = select(0.0, value, m > 0.0);
     }
     dx[i] = value;
+    return value;
+}
+
+fn standard(i: u32, c: u32) -> f32 {
+    return standardised(mask[i], coefficients[params.mask_first + c]);
 }
 
 @compute @workgroup_size(LANES)

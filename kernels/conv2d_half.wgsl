@@ -1,7 +1,7 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside the image; 3x3 only
 // With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
-// With SUMS the mean and the sum of squared deviations of each channel of y in each tile, parts [2,CHANNELS,tiles], which
-// batch_norm_stats.wgsl merges.
+// With SUMS mean and sum of squared deviations of each channel of y in each tile, parts [2,CHANNELS,tiles], and the pixels of
+// a tile, [tiles], which batch_norm_stats.wgsl merges.
 //
 // x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH]; coefficients
 // [..,4] from params.first on, see shared/folded_norm.wgsl.

@@ -1,5 +1,7 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, p + (ky,kx) - PAD], zero outside the image; 3x3 with stride 1 only
 // With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
+// With SUMS mean and sum of squared deviations of each channel of y in each tile, parts [2,CHANNELS,tiles], and the pixels of
+// a tile, [tiles], which batch_norm_stats.wgsl merges.
 //
 // x [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH], w [CHANNELS,SOURCES,3,3], y [B,CHANNELS,HEIGHT,WIDTH]; coefficients
 // [..,4] from params.first on, see shared/folded_norm.wgsl.
@@ -23,6 +25,8 @@ struct Params {
     first: u32,
 }
 
+const CENTRED: bool = true;
+
 override FOLDED: bool = false;
 override RECTIFY: bool = false;
 
@@ -36,6 +40,8 @@ var<storage, read> w: array<f32>;
 var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(4)
 var<storage, read_write> y: array<f32>;
+@group(0) @binding(5)
+var<storage, read_write> parts: array<f32>;
 
 fn element(map: u32, i: u32, c: u32) -> f32 {
     var x = source[i];
@@ -52,8 +58,14 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) {
+fn store(i: u32, c: u32, sum: f32) -> f32 {
     y[i] = sum;
+    return sum;
+}
+
+// Not wanted here.
+fn standard(i: u32, c: u32) -> f32 {
+    return 0.0;
 }
 
 @compute @workgroup_size(LANES)

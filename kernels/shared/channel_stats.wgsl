@@ -27,13 +27,9 @@ fn finish(channel: u32, m: f32, v: f32) {
     }
 }
 
-// Values of a channel before a unit.
-fn values_before(unit: u32) -> u32 {
-    return min(unit / params.row_units * params.row + unit % params.row_units * 4u, params.count);
-}
-
+// Values of a channel in a part.
 fn part_size(s: u32) -> f32 {
-    return f32(values_before((s + 1u) * params.chunk) - values_before(s * params.chunk));
+    return x[2u * CHANNELS * params.splits + s];
 }
 
 fn values(channel: u32, i: vec4<u32>, end: u32) -> vec4<f32> {
@@ -94,6 +90,9 @@ fn channel_stats(item: u32, lane: u32) {
             if STAGE == 1u {
                 mean[item] = m;
                 mean[CHANNELS * params.splits + item] = deviation;
+                if channel == 0u {
+                    mean[2u * CHANNELS * params.splits + item] = f32(end - begin);
+                }
             } else {
                 finish(channel, m, deviation / f32(params.count));
             }

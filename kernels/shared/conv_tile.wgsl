@@ -18,7 +18,7 @@
 //   fn store(i: u32, c: u32, sum: f32) -> vec2<f32>   stores element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel
 //   c, and gives two numbers to be summed
 //   CENTRED: bool   whether parts are the mean of the first number and its squared deviations; the sums of both otherwise
-//   parts: array<f32>   [2,CHANNELS,tiles], what SUMS writes of the pixels of every tile
+//   parts: array<f32>   [2,CHANNELS,tiles], what SUMS writes of the pixels of every tile, and how many they are, [tiles]
 
 override LANES: u32 = 64u;
 override WIDE: bool = true;
@@ -116,6 +116,9 @@ fn convolve_tile(tile: u32, group: u32, lane: u32, blocks: u32) {
             let mean = Channels(first.low / count, first.high / count);
             let squares = Channels(deviations(sums.low, mean.low, pixels), deviations(sums.high, mean.high, pixels));
             write_parts(tile, lane, blocks, channel, mean, over_blocks(lane, squares));
+            if group == 0u && lane == 0u {
+                parts[2u * CHANNELS * ((blocks + TILE - 1u) / TILE) + tile] = count;
+            }
         } else {
             write_parts(tile, lane, blocks, channel, first, over_blocks(lane, Channels(low.second, high.second)));
         }

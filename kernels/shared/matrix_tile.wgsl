@@ -10,7 +10,12 @@
 //
 // Depends on the importing file for shared/matrix_map.wgsl, shared/matrix_unit_*.wgsl and
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
-//   fn store(i: u32, c: u32, sum: f32)   element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel c
+//   fn store(i: u32, c: u32, sum: f32) -> f32   stores element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel c, and
+//   gives it
+//   fn standard(i: u32, c: u32) -> f32   xhat at element i, of channel c
+//   CENTRED: bool   whether parts are the mean of the result and its squared deviations; otherwise the sums of result times
+//   xhat and result
+//   parts: array<f32>   [2,CHANNELS,tiles], what SUMS writes of the pixels of every tile, and how many they are, [tiles]
 
 override WIDE: bool = true;
 override PAD: u32 = 1u;
@@ -26,7 +31,12 @@ override WEIGHTS_LEN: u32 = 1728u;
 override SUMS_PITCH: u32 = 136u;
 override SUMS_LEN: u32 = 2176u;
 
+// Whether each tile's parts of the sums over a channel are written.
+override SUMS: bool = false;
+
 const SUBGROUPS: u32 = 4u;
+// Invocations that share the sum over a channel at most: what the columns of sums are longer.
+const SLICES: u32 = 8u;
 
 var<workgroup> sh_weights: array<vec4<f16>, WEIGHTS_LEN>;
 var<workgroup> sh_sums: array<f32, SUMS_LEN>;
@@ -84,12 +94,20 @@ fn convolve_tile(tile: u32, group: u32, lane: u32, subgroup: u32, positions: u32
     coopStoreT(s01, &sh_sums[own + UNIT], SUMS_PITCH);
     workgroupBarrier();
     store_channels(first_channel, first, positions, lane);
+    if SUMS {
+        workgroupBarrier();
+        sum_channels(first_channel, tile, positions, lane);
+    }
     if WIDE {
         workgroupBarrier();
         coopStoreT(s10, &sh_sums[own], SUMS_PITCH);
         coopStoreT(s11, &sh_sums[own + UNIT], SUMS_PITCH);
         workgroupBarrier();
         store_channels(first_channel + UNIT, first, positions, lane);
+        if SUMS {
+            workgroupBarrier();
+            sum_channels(first_channel + UNIT, tile, positions, lane);
+        }
     }
 }
 
@@ -97,11 +115,87 @@ fn convolve_tile(tile: u32, group: u32, lane: u32, subgroup: u32, positions: u32
 fn store_channels(channel: u32, first: u32, positions: u32, lane: u32) {
     for (var e = lane; e < 2u * SUBGROUPS * UNIT; e += LANES) {
         let at = place(first + e);
-        if first + e < positions && at.row < HEIGHT && at.column < WIDTH {
+        if is_output(at, first + e, positions) {
             for (var c = 0u; c < UNIT && channel + c < CHANNELS; c += 1u) {
                 let i = ((at.b * CHANNELS + channel + c) * HEIGHT + at.row) * WIDTH + at.column;
-                store(i, channel + c, sh_sums[c * SUMS_PITCH + e]);
+                let at_sums = c * SUMS_PITCH + e;
+                sh_sums[at_sums] = store(i, channel + c, sh_sums[at_sums]);
             }
         }
     }
+}
+
+// Whether a place is that of an output.
+fn is_output(at: Place, position: u32, positions: u32) -> bool {
+    return position < positions && at.row < HEIGHT && at.column < WIDTH;
+}
+
+// Parts of the sums over UNIT channels from `channel` on, of what `store` gave. In uniform control flow.
+fn sum_channels(channel: u32, tile: u32, positions: u32, lane: u32) {
+    let tile_len = 2u * SUBGROUPS * UNIT;
+    let slices = min(LANES / UNIT, SLICES);
+    let c = lane / slices;
+    let slice = lane % slices;
+    let takes_part = c < UNIT && channel + c < CHANNELS;
+    var first = 0.0;
+    var second = 0.0;
+    var count = 0.0;
+    if takes_part {
+        for (var e = slice; e < tile_len; e += slices) {
+            let at = place(tile * tile_len + e);
+            if is_output(at, tile * tile_len + e, positions) {
+                let v = sh_sums[c * SUMS_PITCH + e];
+                if CENTRED {
+                    first += v;
+                    count += 1.0;
+                } else {
+                    let i = ((at.b * CHANNELS + channel + c) * HEIGHT + at.row) * WIDTH + at.column;
+                    first += v * standard(i, channel + c);
+                    second += v;
+                }
+            }
+        }
+    }
+    first = over_slices(c, slice, slices, first);
+    if CENTRED {
+        count = over_slices(c, slice, slices, count);
+        // A tile may have no output.
+        first /= max(count, 1.0);
+        if takes_part {
+            for (var e = slice; e < tile_len; e += slices) {
+                let at = place(tile * tile_len + e);
+                if is_output(at, tile * tile_len + e, positions) {
+                    let d = sh_sums[c * SUMS_PITCH + e] - first;
+                    second += d * d;
+                }
+            }
+        }
+    }
+    second = over_slices(c, slice, slices, second);
+    let tiles = (positions + tile_len - 1u) / tile_len;
+    if takes_part && slice == 0u && tile < tiles {
+        parts[(channel + c) * tiles + tile] = first;
+        parts[(CHANNELS + channel + c) * tiles + tile] = second;
+        if CENTRED && channel + c == 0u {
+            parts[2u * CHANNELS * tiles + tile] = count;
+        }
+    }
+}
+
+// The sum over the slices of a channel, for each of them; beyond its positions. In uniform control flow.
+fn over_slices(c: u32, slice: u32, slices: u32, own: f32) -> f32 {
+    let column = c * SUMS_PITCH + 2u * SUBGROUPS * UNIT;
+    if c < UNIT {
+        sh_sums[column + slice] = own;
+    }
+    workgroupBarrier();
+    var sum = 0.0;
+    if c < UNIT {
+        for (var s = 0u; s < slices; s += 1u) {
+            sum += sh_sums[column + s];
+        }
+    }
+    // The next sums overwrite what other lanes may still be reading.
+    workgroupBarrier();
+    return sum;
 }

@@ -130,7 +130,7 @@ pub fn lower(program: &Program, fusion: Fusion, variants: &Variants) -> Result<L
     let mut units = fuse::units(program, fusion != Fusion::Off, chained);
     if fusion == Fusion::Loads {
         units = fold::fold(&mut lowered, program, units, |unit| conv::folds(&unit.call, variants));
-        parts::share(&mut lowered, &mut units, |call| conv::division(call, variants));
+        parts::share(&mut lowered, &mut units, |call| conv::splits(call, variants));
     }
     for unit in units {
         let first = lowered.dispatches.len();

@@ -2,7 +2,7 @@
 
 use super::fuse::Epilogue;
 use super::launch::Launch;
-use super::parts::{Division, Parts};
+use super::parts::Parts;
 use super::variants::Variants;
 use super::{Lowered, folded as grid};
 use crate::tape::{Call, Op};
@@ -17,21 +17,21 @@ pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue,
     let [batch, channels, h, w] = call.inputs[0].shape.tail();
     let count = batch * h * w;
     let sums = Sums { call, after, kernel: variants.kernel(call.op.name(), call), channels, pixels: h * w, count };
-    if let Some(Parts { storage, division }) = &after.parts {
-        return sums.merge(lowered, *storage, division);
+    if let Some(parts) = &after.parts {
+        return sums.merge(lowered, parts);
     }
     let chunk = if count <= WHOLE { WHOLE } else { PART };
-    let division = Division { chunk, row: 1, row_units: 1, splits: count.div_ceil(chunk) };
-    if division.splits == 1 {
-        let launch = sums.launch(0, &division).read_all(&call.inputs);
+    let splits = count.div_ceil(chunk);
+    if splits == 1 {
+        let launch = sums.launch(0, chunk, 1).read_all(&call.inputs);
         return sums.write_whole(lowered, launch);
     }
-    let parts = lowered.workspace(2 * channels * division.splits);
-    let launch = sums.parameters(sums.launch(1, &division).read_all(&call.inputs)).write_storage(parts);
+    let parts = Parts::new(lowered, channels, splits);
+    let launch = sums.parameters(sums.launch(1, chunk, splits).read_all(&call.inputs)).write_storage(parts.storage);
     // What is not written here: the other sum, running statistics and coefficients.
     let launch = sums.others().into_iter().fold(launch, |launch, len| launch.write_spare(lowered, len));
-    launch.groups(lowered, grid(channels * division.splits));
-    sums.merge(lowered, parts, &division);
+    launch.groups(lowered, grid(channels * splits));
+    sums.merge(lowered, &parts);
 }
 
 /// What the launches of such sums have in common.
@@ -55,24 +55,22 @@ impl Sums<'_> {
     }
 
     /// Constants and parameters. Running statistics and coefficients come with sums that are whole.
-    fn launch(&self, stage: u32, division: &Division) -> Launch {
+    fn launch(&self, stage: u32, chunk: usize, splits: usize) -> Launch {
         let (coefficients, running) = (self.after.coefficients.as_ref(), self.after.running.as_ref());
         let whole = stage != 1;
         let launch = Launch::new(self.kernel).constant("STAGE", stage);
         let launch = launch.constant("FOLDED", coefficients.is_some() && whole);
         let launch = launch.constants(&[("CHANNELS", self.channels), ("PIXELS", self.pixels)]);
         let first = coefficients.map_or(0, |c| c.slot.first);
-        let Division { chunk, row, row_units, splits } = *division;
-        let launch = launch.param("count", self.count).param("chunk", chunk);
+        let launch = launch.param("count", self.count).param("chunk", chunk).param("splits", splits);
         if let Op::BatchNormGradParams { eps } = self.call.op {
-            return launch.param("splits", splits).param("eps", eps).param("first", first);
+            return launch.param("eps", eps).param("first", first);
         }
         let (momentum, correction) = match running.map(|c| &c.op) {
             Some(&Op::RunningStats { momentum, count }) => (momentum, unbiased(count)),
             _ => (0.0, 1.0),
         };
         let launch = launch.constant("RUNNING", running.is_some() && whole);
-        let launch = launch.param("row", row).param("row_units", row_units).param("splits", splits);
         let launch = launch.param("momentum", momentum).param("correction", correction);
         launch.param("eps", coefficients.map_or(0.0, |c| c.eps)).param("first", first)
     }
@@ -85,8 +83,8 @@ impl Sums<'_> {
     }
 
     /// The sums of all parts.
-    fn merge(&self, lowered: &mut Lowered, parts: usize, division: &Division) {
-        let launch = self.launch(2, division).read_storage(parts);
+    fn merge(&self, lowered: &mut Lowered, parts: &Parts) {
+        let launch = self.launch(2, 0, parts.splits).read_storage(parts.storage);
         let launch =
             if self.are_statistics() { launch } else { launch.read_optional(None).read_all(&self.call.inputs[2..]) };
         self.write_whole(lowered, launch);

@@ -8,26 +8,22 @@ use super::Lowered;
 use super::fuse::Unit;
 use crate::tape::{Call, Op, Operand};
 
-/// How the values of a channel are divided into parts: `chunk` units each, and a row of `row` values is `row_units` units
-/// of four values, the last of a row perhaps of fewer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Division {
-    pub chunk: usize,
-    pub row: usize,
-    pub row_units: usize,
-    pub splits: usize,
-}
-
-/// Parts of the sums over channels, `[2, C, splits]`.
+/// Parts of the sums over channels: two for each channel and split, and how many values a split has, `[2, C, splits]` and
+/// `[splits]`.
 #[derive(Clone, Debug)]
 pub struct Parts {
     /// Where they are.
     pub storage: usize,
-    /// What they are of.
-    pub division: Division,
+    /// Into how many parts the values of a channel are divided.
+    pub splits: usize,
 }
 
 impl Parts {
+    /// Room for them.
+    pub fn new(lowered: &mut Lowered, channels: usize, splits: usize) -> Self {
+        Parts { storage: lowered.workspace((2 * channels + 1) * splits), splits }
+    }
+
     /// FLOPs and bytes of a call that would have these without parts: those that write them sum besides, the sums read parts in
     /// the place of maps.
     pub fn cost(&self, call: &Call, (flops, bytes): (u64, u64)) -> (u64, u64) {
@@ -46,17 +42,17 @@ impl Parts {
     }
 
     fn bytes(&self, channels: usize) -> u64 {
-        8 * (channels * self.division.splits) as u64
+        8 * (channels * self.splits) as u64
     }
 }
 
-/// Has parts written where `divided` tells how the kernel of a call divides its result.
-pub fn share(lowered: &mut Lowered, units: &mut [Unit], divided: impl Fn(&Call) -> Option<Division>) {
+/// Has parts written where `splits` tells into how many the kernel of a call divides its result.
+pub fn share(lowered: &mut Lowered, units: &mut [Unit], splits: impl Fn(&Call) -> Option<usize>) {
     for at in 0..units.len() {
         let Some(writer) = units[..at].iter().rposition(|unit| writes(unit, &units[at])) else { continue };
-        let Some(division) = divided(&units[writer].call) else { continue };
+        let Some(splits) = splits(&units[writer].call) else { continue };
         let [channels, _, _] = units[writer].call.outputs[0].shape.tail();
-        let parts = Parts { storage: lowered.workspace(2 * channels * division.splits), division };
+        let parts = Parts::new(lowered, channels, splits);
         units[writer].after.parts = Some(parts.clone());
         units[at].after.parts = Some(parts);
     }

@@ -80,9 +80,10 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, unit: Mat
         ("SUMS_LEN", sums_len),
     ];
     let own = if wide { 2 * unit.side } else { unit.side };
-    let [x, y, _] = folded(map.positions.div_ceil(tile));
+    let splits = map.positions.div_ceil(tile);
+    let [x, y, _] = folded(splits);
     let groups = [x, y, channels.div_ceil(own) as u32];
-    Some(Cover { constants, count: ("positions", map.positions), groups, division: None })
+    Some(Cover { constants, count: ("positions", map.positions), groups, splits: Some(splits) })
 }
 
 /// How conv2d_grad_weight_matrix.wgsl covers the weights, and its tiles of positions. None where strides, channels or rows do

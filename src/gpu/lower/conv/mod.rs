@@ -8,7 +8,6 @@ pub(in crate::gpu) use matrix::WORKGROUP_BYTES as MATRIX_BYTES;
 use super::calls::sum_rows;
 use super::fuse::Epilogue;
 use super::launch::Launch;
-use super::parts::Division;
 use super::variants::{MATRIX, MatrixUnit, Variants, is_inexact, variant_of};
 use super::{Lowered, folded};
 use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
@@ -34,8 +33,8 @@ struct Cover {
     /// The one parameter: how many things it covers.
     count: (&'static str, usize),
     groups: [u32; 3],
-    /// How its tiles divide the result, where sums over channels can begin with them.
-    division: Option<Division>,
+    /// Into how many parts its tiles divide a channel, where sums over channels can begin with them.
+    splits: Option<usize>,
 }
 
 /// Convolution and its input gradient.
@@ -58,9 +57,7 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
             let launch = launch.read_optional(folded.map(|f| &f.x));
             launch.coefficients([("first", folded), ("mask_first", mask)])
         };
-        let launch = launch.write_all(&call.outputs);
-        let launch = if variant == MATRIX { launch } else { launch.write_parts(lowered, after) };
-        return launch.groups(lowered, groups);
+        return launch.write_all(&call.outputs).write_parts(lowered, after).groups(lowered, groups);
     }
     let [_, _, kh, kw] = w.shape.tail();
     let (x, y) = if forward { (input, output) } else { (output, input) };
@@ -100,10 +97,10 @@ pub(super) fn folds(call: &Call, variants: &Variants) -> bool {
     }
 }
 
-/// How the kernel of a call divides its result, where sums over channels can begin with it.
-pub(super) fn division(call: &Call, variants: &Variants) -> Option<Division> {
+/// Into how many parts the kernel of a call divides a channel, where sums over channels can begin with it.
+pub(super) fn splits(call: &Call, variants: &Variants) -> Option<usize> {
     match call.op {
-        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => cover(spec, call, variants)?.1.division,
+        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => cover(spec, call, variants)?.1.splits,
         _ => None,
     }
 }

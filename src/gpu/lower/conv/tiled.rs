@@ -1,7 +1,6 @@
 //! Convolutions and weight gradients through workgroup memory, with 32-bit or 16-bit pixels.
 
 use super::{Cover, WeightCover};
-use crate::gpu::lower::parts::Division;
 use crate::gpu::lower::variants::HALF;
 use crate::gpu::lower::{WORKGROUP_BYTES, folded};
 use crate::tape::{ConvSpec, Operand};
@@ -57,7 +56,6 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, variant: 
     let sums = 4 * bytes * depth * patch + 16 * summed <= WORKGROUP_BYTES;
     let weights_len = if sums { summed.max(depth * weights) } else { depth * weights };
     let splits = blocks.div_ceil(BLOCKS);
-    let division = sums.then_some(Division { chunk: BLOCKS, row: width, row_units: row_blocks, splits });
     let constants = vec![
         ("LANES", BLOCKS * of_workgroup),
         ("WIDE", usize::from(wide)),
@@ -79,7 +77,7 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, variant: 
     ];
     let [x, y, _] = folded(splits);
     let groups = [x, y, groups.div_ceil(of_workgroup) as u32];
-    Some(Cover { constants, count: ("blocks", blocks), groups, division })
+    Some(Cover { constants, count: ("blocks", blocks), groups, splits: sums.then_some(splits) })
 }
 
 /// How shared/weight_tile.wgsl covers the weights, and its bands. None where the stride or the rows are too large, and for a
