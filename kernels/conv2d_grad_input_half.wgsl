@@ -75,6 +75,10 @@ fn pixel(i: u32, c: vec4<f32>) -> f32 {
     return source[i];
 }
 
+// The source is not written here.
+fn keep(i: u32, value: f32) {
+}
+
 fn packed(v: vec4<f32>) -> vec4<f16> {
     return vec4<f16>(v * SCALE);
 }

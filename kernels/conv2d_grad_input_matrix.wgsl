@@ -60,6 +60,10 @@ var<storage, read_write> dx: array<f32>;
 @group(0) @binding(8)
 var<storage, read_write> parts: array<f32>;
 
+// Maps are not written here.
+fn keep(e: u32, i: u32, value: f32) {
+}
+
 fn element(map: u32, i: u32, c: u32) -> f32 {
     var dy = source[i];
     if FOLDED {

@@ -1,5 +1,6 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, p + (ky,kx) - PAD], zero outside the image; 3x3 with stride 1 only
-// With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
+// With FOLDED x is computed from the map that `source` is: normalised, with RESIDUAL plus a residual, and with RECTIFY then
+// max(x, 0). With WRITES it is written as well, map [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH].
 // With SUMS mean and sum of squared deviations of each channel of y in each tile, parts [2,CHANNELS,tiles], and the pixels of
 // a tile, [tiles], which batch_norm_stats.wgsl merges.
 //
@@ -28,6 +29,7 @@ struct Params {
 const CENTRED: bool = true;
 
 override FOLDED: bool = false;
+override RESIDUAL: bool = false;
 override RECTIFY: bool = false;
 
 @group(0) @binding(0)
@@ -37,21 +39,38 @@ var<storage, read> source: array<f32>;
 @group(0) @binding(2)
 var<storage, read> w: array<f32>;
 @group(0) @binding(3)
-var<storage, read> coefficients: array<vec4<f32>>;
+var<storage, read> residual: array<f32>;
 @group(0) @binding(4)
-var<storage, read_write> y: array<f32>;
+var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(5)
+var<storage, read_write> y: array<f32>;
+@group(0) @binding(6)
+var<storage, read_write> map: array<f32>;
+@group(0) @binding(7)
 var<storage, read_write> parts: array<f32>;
 
-fn element(map: u32, i: u32, c: u32) -> f32 {
+// Whether this workgroup writes the source at its positions.
+var<private> writes: bool;
+
+fn element(which: u32, i: u32, c: u32) -> f32 {
     var x = source[i];
     if FOLDED {
         x = normalised(x, coefficients[params.first + c]);
+    }
+    if RESIDUAL {
+        x += residual[i];
     }
     if RECTIFY {
         x = rectified(x);
     }
     return x;
+}
+
+fn keep(e: u32, i: u32, value: f32) {
+    // Those further on are of the next tile.
+    if writes && e < 2u * SUBGROUPS * UNIT {
+        map[i] = value;
+    }
 }
 
 fn weight(s: u32, c: u32, tap: u32) -> f32 {
@@ -75,5 +94,6 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
+    writes = WRITES && group.z == 0u;
     convolve_tile(group.y * groups.x + group.x, group.z, lane, subgroup, params.positions);
 }

@@ -1,5 +1,6 @@
 // y[b,o,p] = sum over i, ky, kx of w[o,i,ky,kx] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside the image; 3x3 only
-// With FOLDED x is computed from the map that `source` is: normalised, and with RECTIFY then max(x, 0).
+// With FOLDED x is computed from the map that `source` is: normalised, with RESIDUAL plus a residual, and with RECTIFY then
+// max(x, 0). With WRITES it is written as well, map [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH].
 // With SUMS mean and sum of squared deviations of each channel of y in each tile, parts [2,CHANNELS,tiles], and the pixels of
 // a tile, [tiles], which batch_norm_stats.wgsl merges.
 //
@@ -28,6 +29,7 @@ const CENTRED: bool = true;
 
 
 override FOLDED: bool = false;
+override RESIDUAL: bool = false;
 override RECTIFY: bool = false;
 
 @group(0) @binding(0)
@@ -37,10 +39,14 @@ var<storage, read> source: array<f32>;
 @group(0) @binding(2)
 var<storage, read> w: array<f32>;
 @group(0) @binding(3)
-var<storage, read> coefficients: array<vec4<f32>>;
+var<storage, read> residual: array<f32>;
 @group(0) @binding(4)
-var<storage, read_write> y: array<f32>;
+var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(5)
+var<storage, read_write> y: array<f32>;
+@group(0) @binding(6)
+var<storage, read_write> map: array<f32>;
+@group(0) @binding(7)
 var<storage, read_write> parts: array<f32>;
 
 fn channel(s: u32) -> vec4<f32> {
@@ -55,10 +61,17 @@ fn pixel(i: u32, c: vec4<f32>) -> f32 {
     if FOLDED {
         x = normalised(x, c);
     }
+    if RESIDUAL {
+        x += residual[i];
+    }
     if RECTIFY {
         x = rectified(x);
     }
     return x;
+}
+
+fn keep(i: u32, value: f32) {
+    map[i] = value;
 }
 
 fn packed(v: vec4<f32>) -> vec4<f32> {

@@ -14,6 +14,7 @@
 //   fn packed(v: vec4<f32>) -> vec4<Element>   four pixels as they are kept
 //   fn pixel(i: u32, c: vec4<f32>) -> f32   element i of the source [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
 //   fn channel(s: u32) -> vec4<f32>         what a pixel of source channel s is computed with
+//   fn keep(i: u32, value: f32)             with WRITES stores pixel i of the source, each once; STRIDE = PAD = 1
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
 //   fn store(i: u32, c: u32, sum: f32) -> vec2<f32>   stores element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel
 //   c, and gives two numbers to be summed
@@ -42,6 +43,8 @@ override WEIGHTS_LEN: u32 = 144u;
 
 // Whether each tile's parts of the sums over a channel are written: mean and squared deviations, or sums.
 override SUMS: bool = false;
+// Whether the source is written as it is loaded.
+override WRITES: bool = false;
 
 const TILE: u32 = 32u;
 
@@ -87,6 +90,11 @@ fn columns(start: u32, inside: bool, x: i32, s: u32) -> vec4<f32> {
         if x + 3 >= 0 && x + 3 < i32(SOURCE_WIDTH) { v.w = pixel(start + u32(x + 3), c); }
     }
     return v;
+}
+
+// Whether pixels of a block are this workgroup's to write.
+fn is_own(block: u32, tile: u32, group: u32) -> bool {
+    return group == 0u && block / TILE == tile;
 }
 
 // Computes and stores what is an invocation's. `tile` and `group` (of channels) are the workgroup's, `blocks` counts those of
@@ -242,7 +250,19 @@ fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
             let inside = y >= 0 && y < i32(SOURCE_HEIGHT) && b <= last.b;
             let start = ((b * SOURCES + begin) * SOURCE_HEIGHT + u32(max(y, 0))) * SOURCE_WIDTH;
             for (var d = 0u; d < depth; d += 1u) {
-                sh_rows[d * PATCH + e] = packed(columns(start + d * SOURCE_HEIGHT * SOURCE_WIDTH, inside, x, begin + d));
+                let at_row = start + d * SOURCE_HEIGHT * SOURCE_WIDTH;
+                let v = columns(at_row, inside, x, begin + d);
+                sh_rows[d * PATCH + e] = packed(v);
+                if WRITES && inside {
+                    // One column to the left of a block, and three of it.
+                    let block = (b * HEIGHT + u32(y)) * ROW_BLOCKS + e % ROW_VECS;
+                    if x > 0 && x < i32(SOURCE_WIDTH) && is_own(block - 1u, tile, group) { keep(at_row + u32(x), v.x); }
+                    if e % ROW_VECS < ROW_BLOCKS && is_own(block, tile, group) {
+                        keep(at_row + u32(x + 1), v.y);
+                        if x + 2 < i32(SOURCE_WIDTH) { keep(at_row + u32(x + 2), v.z); }
+                        if x + 3 < i32(SOURCE_WIDTH) { keep(at_row + u32(x + 3), v.w); }
+                    }
+                }
             }
         }
         for (var e = lane; e < DEPTH * 9u * quads; e += LANES) {

@@ -14,6 +14,7 @@
 // Depends on the importing file for
 //   fn element(map: u32, i: u32, c: u32) -> f32   element i of feature map `map` [B,channels,height,width], of channel c,
 //   within the range of f16
+//   fn keep(e: u32, i: u32, value: f32)           is given each of these with its position from the first that is brought
 
 override LANES: u32 = 128u;
 override UNIT: u32 = 16u;
@@ -67,6 +68,7 @@ fn bring(maps: Source, channel: u32, first: u32, count: u32, positions: u32, to:
                 let c = 4u * q + j;
                 if inside && channel + c < maps.channels {
                     v[j] = element(maps.map, start + c * plane, channel + c);
+                    keep(e, start + c * plane, v[j]);
                 }
             }
             sh_map[(to + e) * PITCH + q] = vec4<f16>(v);

@@ -4,11 +4,12 @@
 //!
 //! * `BatchNorm` (, `Relu`), read by `Conv2d`, `Conv2dGradWeight` and the mask of `Conv2dGradInput`
 //! * `BatchNormGradInput`, read by `Conv2dGradInput` and `Conv2dGradWeight`
+//! * `BatchNorm` (, `Add`) (, `Relu`), read by `Conv2d` and then by others: the convolution writes it as it loads it
 //!
-//! Both are with the statistics of the batch; `shared/folded_norm.wgsl` has the formulas.
+//! All are with the statistics of the batch; `shared/folded_norm.wgsl` has the formulas.
 
 use super::Lowered;
-use super::fuse::Unit;
+use super::fuse::{Epilogue, Unit};
 use crate::tape::{Call, Op, Operand, Place, Program};
 use std::ops::Range;
 
@@ -21,8 +22,12 @@ pub struct Folded {
     pub x: Operand,
     /// For the gradient of a normalisation, the gradient of its result.
     pub dy: Option<Operand>,
+    /// What is added to a normalised map.
+    pub residual: Option<Operand>,
     /// Whether a normalised map is rectified.
     pub rectify: bool,
+    /// Where it is written by what loads it.
+    pub written: Option<Operand>,
     /// Added to variances.
     pub eps: f32,
     /// What it is computed with.
@@ -48,8 +53,11 @@ impl Folded {
     fn cost(&self) -> (u64, u64) {
         let elements = self.x.shape.len() as u64;
         let [channels, _, _] = self.x.shape.tail();
-        let (flops, other) = if self.dy.is_some() { (5, 4 * elements) } else { (3 + u64::from(self.rectify), 0) };
-        (flops * elements, 16 * channels as u64 + other)
+        let besides = u64::from(self.rectify) + u64::from(self.residual.is_some());
+        let flops = if self.dy.is_some() { 5 } else { 3 + besides };
+        let others = [self.dy.is_some(), self.residual.is_some(), self.written.is_some()];
+        let maps = others.into_iter().map(u64::from).sum::<u64>();
+        (flops * elements, 16 * channels as u64 + 4 * maps * elements)
     }
 }
 
@@ -88,17 +96,28 @@ impl Folds {
     }
 }
 
-/// Folds what can be; `takes` tells whether the kernel of a unit computes maps as it loads them.
-pub fn fold(lowered: &mut Lowered, program: &Program, units: Vec<Unit>, takes: impl Fn(&Unit) -> bool) -> Vec<Unit> {
+/// What kernels do with the maps that they load.
+pub struct Loading<'a> {
+    /// Whether that of a call computes them.
+    pub computes: &'a dyn Fn(&Call) -> bool,
+    /// Whether it writes them as well, each pixel once.
+    pub writes: &'a dyn Fn(&Call) -> bool,
+}
+
+/// Folds what can be.
+pub fn fold(lowered: &mut Lowered, program: &Program, units: Vec<Unit>, loading: &Loading<'_>) -> Vec<Unit> {
     let mut units: Vec<Option<Unit>> = units.into_iter().map(Some).collect();
     let mut slot = Slot { storage: lowered.workspace(0), first: 0 };
     for at in 0..units.len() {
-        let Some(Plan { summed, readers, parameters, eps }) = plan(program, &units, at, &takes) else { continue };
+        let Some(plan) = plan(program, &units, at, loading) else { continue };
+        let Plan { summed, readers, parameters, eps, written } = plan;
         let Some(unit) = units[at].take() else { continue };
         let (x, out) = (unit.call.inputs[0].clone(), &unit.call.outputs[0]);
         let dy = is_gradient(&unit).then(|| unit.call.inputs[1].clone());
         let [channels, _, _] = out.shape.tail();
-        let folded = Folded { storage: out.storage, x, dy, rectify: unit.after.rectify, eps, slot };
+        let (storage, written) = (out.storage, written.then(|| out.clone()));
+        let Epilogue { residual, rectify, .. } = unit.after;
+        let folded = Folded { storage, x, dy, residual, rectify, written, eps, slot };
         for (i, unit) in units.iter_mut().enumerate() {
             let Some(unit) = unit else { continue };
             if i == summed {
@@ -124,6 +143,8 @@ struct Plan {
     /// Scale and, for a result, shift.
     parameters: Vec<Operand>,
     eps: f32,
+    /// Whether the only one of these writes it for others.
+    written: bool,
 }
 
 fn is_gradient(unit: &Unit) -> bool {
@@ -131,12 +152,12 @@ fn is_gradient(unit: &Unit) -> bool {
 }
 
 /// The plan for the unit at a position, if it has one.
-fn plan(program: &Program, units: &[Option<Unit>], at: usize, takes: impl Fn(&Unit) -> bool) -> Option<Plan> {
+fn plan(program: &Program, units: &[Option<Unit>], at: usize, loading: &Loading<'_>) -> Option<Plan> {
     let unit = units[at].as_ref()?;
     let Call { op, inputs, outputs } = &unit.call;
     let gradient = is_gradient(unit);
     let (maps, sums, parameters, summing, eps) = match *op {
-        Op::BatchNorm { batch_stats: true, eps } if unit.after.residual.is_none() => {
+        Op::BatchNorm { batch_stats: true, eps } => {
             (&inputs[..1], &inputs[1..3], &inputs[3..5], Op::BatchNormStats, eps)
         }
         Op::BatchNormGradInput { batch_stats: true, eps } => {
@@ -154,17 +175,26 @@ fn plan(program: &Program, units: &[Option<Unit>], at: usize, takes: impl Fn(&Un
     let from = units[summed].as_ref()?.index;
     let constant = |o: &Operand| !transient(o) && !is_written(program, o, from..unit.index);
     // Maps are written once, so that they can be read later; parameters are read earlier.
-    if !maps.iter().chain(outputs).all(transient) || !parameters.iter().all(constant) {
+    if !maps.iter().chain(outputs).chain(&unit.after.residual).all(transient) || !parameters.iter().all(constant) {
         return None;
     }
     let out = &outputs[0];
-    let readers: Vec<usize> = (at + 1..units.len())
-        .filter(|&i| units[i].as_ref().is_some_and(|u| loads(u, out, gradient) && takes(u)))
+    let computes = |u: &Unit| loads(u, out, gradient) && (loading.computes)(&u.call);
+    let readers: Vec<usize> = (at + 1..units.len()).filter(|&i| units[i].as_ref().is_some_and(computes)).collect();
+    let found = |readers, written| Some(Plan { summed, readers, parameters: parameters.to_vec(), eps, written });
+    // A fused `Relu` reads another map, that which its unit would have without it.
+    let reads: Vec<usize> = (0..program.calls.len())
+        .filter(|&i| program.calls[i].inputs.iter().any(|o| o.storage == out.storage))
         .collect();
-    let reads = program.calls.iter().filter(|c| c.inputs.iter().any(|o| o.storage == out.storage)).count();
-    // A fused `Relu` reads the normalised map that its unit has as its own.
-    let all = reads == readers.len() && !program.outputs.iter().any(|o| o.storage == out.storage);
-    (all && reads > 0).then(|| Plan { summed, readers, parameters: parameters.to_vec(), eps })
+    let wanted = program.outputs.iter().any(|o| o.storage == out.storage);
+    if reads.len() == readers.len() && !reads.is_empty() && !wanted && unit.after.residual.is_none() {
+        return found(readers, false);
+    }
+    // Fused calls run where their first was, or later.
+    let &first = readers.first().filter(|_| !gradient)?;
+    let reader = units[first].as_ref()?;
+    let is_first = reads.first() == Some(&reader.index);
+    if is_first && (loading.writes)(&reader.call) { found(vec![first], true) } else { None }
 }
 
 /// Whether a unit loads a map in the one place where its kernel could compute it.
@@ -246,6 +276,33 @@ mod tests {
         assert_eq!(folded(&program(false, false), Fusion::Loads, &Variants::default()), [2, 2], "plain kernels do not");
         assert_eq!(folded(&program(true, false), Fusion::Loads, &tiled), [1, 0], "a map that others read as well");
         assert_eq!(folded(&program(false, true), Fusion::Loads, &tiled)[0], 2, "a scale that changes in between");
+    }
+
+    #[test]
+    fn a_map_that_others_read_is_written_by_the_first() {
+        let (mut tape, mut store) = (Tape::new(), Store::new());
+        let spec = ConvSpec { stride: 1, pad: 1 };
+        let x = store.add("x", [2, 4, 5, 5], Arena::Constants);
+        let w = store.parameter("w", [4, 4, 3, 3]);
+        let [gamma, beta] = ["gamma", "beta"].map(|name| store.parameter(name, [4]));
+        let [x, w, gamma, beta] = [x, w, gamma, beta].map(|id| tape.persistent(&store, id));
+        // Two residual blocks of one convolution.
+        let mut y = tape.conv2d(x, w, spec);
+        for _ in 0..2 {
+            let z = tape.conv2d(y, w, spec);
+            let stats = tape.batch_norm_stats(z);
+            let z = tape.batch_norm(z, stats, gamma, beta, 1e-5, true);
+            let z = tape.add(z, y);
+            y = tape.relu(z);
+        }
+        let y = tape.global_avg_pool(y);
+        tape.output(y);
+        let lowered = lower(&Program::new(&tape), Fusion::Loads, &Variants::all(TILED)).expect("lowers");
+        assert_eq!(count(&lowered, "batch_norm"), 1, "the last, which no convolution reads");
+        let writes = |d: &&Dispatch| d.constants.contains(&("WRITES", 1.0));
+        let writer = lowered.dispatches.iter().find(writes).expect("the second block");
+        assert!(writer.constants.contains(&("RESIDUAL", 1.0)) && writer.constants.contains(&("RECTIFY", 1.0)));
+        assert_eq!(lowered.dispatches.iter().filter(writes).count(), 1);
     }
 
     #[test]

@@ -129,7 +129,10 @@ pub fn lower(program: &Program, fusion: Fusion, variants: &Variants) -> Result<L
     let chained = |call: &Call| variants.kernel(call.op.name(), call) == chain::KERNEL;
     let mut units = fuse::units(program, fusion != Fusion::Off, chained);
     if fusion == Fusion::Loads {
-        units = fold::fold(&mut lowered, program, units, |unit| conv::folds(&unit.call, variants));
+        let computes = |call: &Call| conv::computes_maps(call, variants);
+        let writes = |call: &Call| conv::writes_maps(call, variants);
+        let loading = fold::Loading { computes: &computes, writes: &writes };
+        units = fold::fold(&mut lowered, program, units, &loading);
         parts::share(&mut lowered, &mut units, |call| conv::splits(call, variants));
     }
     for unit in units {

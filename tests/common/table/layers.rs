@@ -340,6 +340,27 @@ fn norms(all: &mut Vec<Case>) {
     });
     let why = "sums near 1600 are rounded by 4e-5 of their deviation; squares would leave 1e-2 of the variance";
     all.push(summed.tolerance(1e-7, 1e-3, why));
+    // A map that the next convolution and others read; all but the last convolution is exact in 16-bit floats, so that no
+    // rectified pixel changes sides.
+    all.push(Case::new("batch_norm and a residual, read three times", |b| {
+        let coarse = |rng: &mut Rng| (64.0 * rng.normal()).round() / 64.0;
+        let (x, w) = (b.draw([5, 4, 9, 11], coarse), b.draw([6, 4, 3, 3], coarse));
+        let (gamma, beta) = (b.draw([6], |rng| rng.uniform(0.5, 1.5)), b.normal([6]));
+        let (half, v) = (b.normal([5, 6, 9, 11]), b.normal([6, 6, 3, 3]));
+        for wanted in [w, gamma, beta, half, v] {
+            b.wrt(wanted);
+        }
+        let z = b.tape.conv2d(x, w, ConvSpec { stride: 1, pad: 1 });
+        let stats = b.tape.batch_norm_stats(z);
+        let z = b.tape.batch_norm(z, stats, gamma, beta, 1e-5, true);
+        let residual = b.tape.add(half, half);
+        let y = b.tape.add(z, residual);
+        let y = b.tape.relu(y);
+        let z = b.tape.conv2d(y, v, ConvSpec { stride: 1, pad: 1 });
+        let sum = b.tape.add(z, y);
+        b.out("y", y);
+        b.out("sum", sum);
+    }));
     all.push(
         Case::new("batch_norm in training, dead channels", |b| {
             let mut i = 0;

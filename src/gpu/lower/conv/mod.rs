@@ -49,6 +49,8 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
         let folded = after.folds.of(input);
         let launch = launch.load("FOLDED", input, folded).read(w);
         let launch = if forward {
+            let residual = folded.and_then(|f| f.residual.as_ref());
+            let launch = launch.constant("RESIDUAL", residual.is_some()).read_optional(residual);
             let launch = launch.constant("RECTIFY", folded.is_some_and(|f| f.rectify));
             launch.coefficients([("first", folded)])
         } else {
@@ -57,7 +59,16 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
             let launch = launch.read_optional(folded.map(|f| &f.x));
             launch.coefficients([("first", folded), ("mask_first", mask)])
         };
-        return launch.write_all(&call.outputs).write_parts(lowered, after).groups(lowered, groups);
+        let mut launch = launch.write_all(&call.outputs);
+        let written = folded.and_then(|f| f.written.as_ref());
+        launch = launch.constant("WRITES", written.is_some());
+        if forward {
+            launch = match written {
+                Some(map) => launch.write_storage(map.storage),
+                None => launch.write_spare(lowered, 1),
+            };
+        }
+        return launch.write_parts(lowered, after).groups(lowered, groups);
     }
     let [_, _, kh, kw] = w.shape.tail();
     let (x, y) = if forward { (input, output) } else { (output, input) };
@@ -89,12 +100,17 @@ fn padded(forward: bool, spec: ConvSpec) -> Option<ConvSpec> {
 }
 
 /// Whether the kernel of a call computes maps as it loads them, see `fold.rs`: all but the plain ones do.
-pub(super) fn folds(call: &Call, variants: &Variants) -> bool {
+pub(super) fn computes_maps(call: &Call, variants: &Variants) -> bool {
     match call.op {
         Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => cover(spec, call, variants).is_some(),
         Op::Conv2dGradWeight(spec) => weight_cover(spec, call, variants).is_some(),
         _ => false,
     }
+}
+
+/// Whether it can write the map that it convolves as well: that has as many pixels as the result.
+pub(super) fn writes_maps(call: &Call, variants: &Variants) -> bool {
+    call.op == Op::Conv2d(ConvSpec { stride: 1, pad: 1 }) && computes_maps(call, variants)
 }
 
 /// Into how many parts the kernel of a call divides a channel, where sums over channels can begin with it.
