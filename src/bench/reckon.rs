@@ -61,7 +61,10 @@ mod tests {
             assert!((launch.time.as_secs_f64() - least).abs() < 2e-9, "{launch:?}, least {least}");
         }
         let without = reckon(&subject, peaks, Fusion::Off, &[]).expect("lowers");
-        assert!(without.len() > launches.len());
+        let unfolded = reckon(&subject, peaks, Fusion::Results, &[]).expect("lowers");
+        assert!(without.len() > unfolded.len() && unfolded.len() > launches.len());
+        let bytes = |launches: &[Launch]| launches.iter().map(|l| l.work.bytes).sum::<u64>();
+        assert!(bytes(&without) > bytes(&unfolded) && bytes(&unfolded) > bytes(&launches));
         let has = |launches: &[Launch], kernel: &str| launches.iter().any(|l| l.work.kernel == kernel);
         let plain = reckon(&subject, peaks, Fusion::Loads, &[VariantChoice::new("linear", "plain")]).expect("lowers");
         assert!(has(&launches, "linear_tiled") && !has(&plain, "linear_tiled") && has(&plain, "conv2d_tiled"));

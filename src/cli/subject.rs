@@ -41,9 +41,10 @@ pub struct Choice {
     /// Transformations that are active, the first so many after the identity [default: all]
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
-    /// Switch a saving off: winograd (the CPU's convolution), chains (its rows that stay in cache through many operations),
-    /// fusion (the GPU's operations that run as one kernel), folding (its normalisations done where maps are loaded), reuse (memory shared between results), avx512 (the CPU's
-    /// registers of sixteen numbers), simd (its vectors altogether); may be repeated
+    /// Switch a saving off: winograd (the CPU's convolution), chains (its rows that stay in cache through many
+    /// operations), fusion (the GPU's operations that run as one kernel), folding (its normalisations done where maps
+    /// are loaded), reuse (memory shared between results), avx512 (the CPU's registers of sixteen numbers), simd (its
+    /// vectors altogether); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,
     /// Use this kernel for an operation that has several on the GPU, wherever it can: plain, tiled, subgroup
