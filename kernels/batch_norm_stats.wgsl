@@ -3,8 +3,8 @@
 //
 // x [B,C,H,W]; mean, variance, running_mean, running_variance [C]. The mean first, then the squared deviations from it.
 // Large channels are split: STAGE 1 gives mean and sum of squared deviations of every part, [2, C, splits] through `mean`, and
-// then the values of a part, [splits]. STAGE 2 merges them (Chan, Golub and LeVeque 1979), or those that a convolution wrote,
-// reading them through `x`.
+// then how many values each part has, [splits]. STAGE 2 merges them (Chan, Golub and LeVeque 1979), or those that a
+// convolution wrote, reading them through `x`.
 // With FOLDED also what normalises x where it is loaded: gamma, beta [C], coefficients [..,4] from params.first on, see
 // shared/folded_norm.wgsl.
 // Workgroup: 256 invocations for one part (STAGE 0, 1) or one channel (STAGE 2). Grid: parts or channels (linear, folded).

@@ -19,6 +19,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
+//#import folded_gradient
 //#import folded_norm
 //#import matrix_unit_{UNIT}
 //#import matrix_map
@@ -36,10 +37,6 @@ const CENTRED: bool = false;
 
 // The power of two below the positions of dy, times 16.
 override SCALE: f32 = 1048576.0;
-override RESIDUAL: bool = false;
-override MASKED: bool = false;
-override FOLDED: bool = false;
-override MASK_FOLDED: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -64,12 +61,8 @@ var<storage, read_write> parts: array<f32>;
 fn keep(e: u32, i: u32, value: f32) {
 }
 
-fn element(map: u32, i: u32, c: u32) -> f32 {
-    var dy = source[i];
-    if FOLDED {
-        dy = normalised_gradient(dy, before[i], coefficients[params.first + c]);
-    }
-    return dy * SCALE;
+fn element(which: u32, i: u32, c: u32) -> f32 {
+    return pixel(i, coefficients_of(c)) * SCALE;
 }
 
 fn weight(s: u32, c: u32, tap: u32) -> f32 {
@@ -77,23 +70,9 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
 }
 
 fn store(i: u32, c: u32, sum: f32) -> f32 {
-    var value = sum * (1.0 / SCALE);
-    if RESIDUAL {
-        value += residual[i];
-    }
-    if MASKED {
-        var m = mask[i];
-        if MASK_FOLDED {
-            m = normalised(m, coefficients[params.mask_first + c]);
-        }
-        value = select(0.0, value, m > 0.0);
-    }
+    let value = finished(i, c, sum * (1.0 / SCALE));
     dx[i] = value;
     return value;
-}
-
-fn standard(i: u32, c: u32) -> f32 {
-    return standardised(mask[i], coefficients[params.mask_first + c]);
 }
 
 @compute @workgroup_size(LANES)

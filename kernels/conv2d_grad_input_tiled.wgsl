@@ -14,9 +14,11 @@
 // for 8 or 4 channels.
 // Workgroup: LANES, 32 blocks of 4 pixels x groups of channels. Grid: x, y = tiles of 32 blocks (linear, folded); z =
 // groups of channels.
-// Deterministic: one invocation sums each output, in ascending order of (o, -ky, -kx). A gather, no atomics.
+// Deterministic: one invocation sums each output, in ascending order of (o, -ky, -kx); parts
+// by a tree of fixed shape. A gather, no atomics.
 
 //#import conv_tile
+//#import folded_gradient
 //#import folded_norm
 
 alias Element = f32;
@@ -30,12 +32,8 @@ struct Params {
 }
 
 const CENTRED: bool = false;
+const WRITES: bool = false;
 
-
-override RESIDUAL: bool = false;
-override MASKED: bool = false;
-override FOLDED: bool = false;
-override MASK_FOLDED: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -56,20 +54,6 @@ var<storage, read_write> dx: array<f32>;
 @group(0) @binding(8)
 var<storage, read_write> parts: array<f32>;
 
-fn channel(s: u32) -> vec4<f32> {
-    if FOLDED {
-        return coefficients[params.first + s];
-    }
-    return vec4<f32>();
-}
-
-fn pixel(i: u32, c: vec4<f32>) -> f32 {
-    if FOLDED {
-        return normalised_gradient(source[i], before[i], c);
-    }
-    return source[i];
-}
-
 // The source is not written here.
 fn keep(i: u32, value: f32) {
 }
@@ -83,20 +67,8 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
 }
 
 fn store(i: u32, c: u32, sum: f32) -> vec2<f32> {
-    var value = sum;
-    if RESIDUAL {
-        value += residual[i];
-    }
-    var xhat = 0.0;
-    if MASKED {
-        var m = mask[i];
-        if MASK_FOLDED {
-            let k = coefficients[params.mask_first + c];
-            xhat = standardised(m, k);
-            m = normalised(m, k);
-        }
-        value = select(0.0, value, m > 0.0);
-    }
+    let value = finished(i, c, sum);
+    let xhat = standard(i, c);
     dx[i] = value;
     return vec2<f32>(value * xhat, value);
 }

@@ -19,6 +19,7 @@ enable f16;
 enable wgpu_cooperative_matrix;
 
 //#import folded_norm
+//#import folded_operands
 //#import matrix_unit_{UNIT}
 //#import matrix_map
 
@@ -30,10 +31,6 @@ struct Params {
     x_first: u32,
     dy_first: u32,
 }
-
-override X_FOLDED: bool = false;
-override RECTIFY: bool = false;
-override DY_FOLDED: bool = false;
 
 override OUT_UNITS: u32 = 1u;
 override TILE: u32 = 128u;
@@ -75,24 +72,6 @@ fn element(map: u32, i: u32, c: u32) -> f32 {
         return input(i, c);
     }
     return gradient(i, c) * SCALE;
-}
-
-fn input(i: u32, c: u32) -> f32 {
-    var value = x[i];
-    if X_FOLDED {
-        value = normalised(value, coefficients[params.x_first + c]);
-    }
-    if RECTIFY {
-        value = rectified(value);
-    }
-    return value;
-}
-
-fn gradient(i: u32, c: u32) -> f32 {
-    if DY_FOLDED {
-        return normalised_gradient(dy[i], before[i], coefficients[params.dy_first + c]);
-    }
-    return dy[i];
 }
 
 @compute @workgroup_size(LANES)

@@ -13,6 +13,7 @@
 // Deterministic: every sum runs over its pixels in ascending order; parts, then splits are added in ascending order.
 
 //#import folded_norm
+//#import folded_operands
 //#import weight_tile
 
 alias Element = f32;
@@ -26,10 +27,6 @@ struct Params {
     dy_first: u32,
 }
 
-override X_FOLDED: bool = false;
-override RECTIFY: bool = false;
-override DY_FOLDED: bool = false;
-
 @group(0) @binding(0)
 var<uniform> params: Params;
 @group(0) @binding(1)
@@ -42,24 +39,6 @@ var<storage, read> before: array<f32>;
 var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(5)
 var<storage, read_write> dw: array<f32>;
-
-fn input(i: u32, c: u32) -> f32 {
-    var value = x[i];
-    if X_FOLDED {
-        value = normalised(value, coefficients[params.x_first + c]);
-    }
-    if RECTIFY {
-        value = rectified(value);
-    }
-    return value;
-}
-
-fn gradient(i: u32, c: u32) -> f32 {
-    if DY_FOLDED {
-        return normalised_gradient(dy[i], before[i], coefficients[params.dy_first + c]);
-    }
-    return dy[i];
-}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -15,6 +15,7 @@ enable f16;
 enable wgpu_cooperative_matrix;
 
 //#import folded_norm
+//#import folded_source
 //#import matrix_unit_{UNIT}
 //#import matrix_map
 //#import matrix_tile
@@ -28,9 +29,8 @@ struct Params {
 
 const CENTRED: bool = true;
 
-override FOLDED: bool = false;
-override RESIDUAL: bool = false;
-override RECTIFY: bool = false;
+// Whether the source is written as it is loaded.
+override WRITES: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -53,17 +53,7 @@ var<storage, read_write> parts: array<f32>;
 var<private> writes: bool;
 
 fn element(which: u32, i: u32, c: u32) -> f32 {
-    var x = source[i];
-    if FOLDED {
-        x = normalised(x, coefficients[params.first + c]);
-    }
-    if RESIDUAL {
-        x += residual[i];
-    }
-    if RECTIFY {
-        x = rectified(x);
-    }
-    return x;
+    return pixel(i, coefficients_of(c));
 }
 
 fn keep(e: u32, i: u32, value: f32) {

@@ -11,10 +11,12 @@
 // stride 2) and 6 (3) of weights for 96 (48) multiply-adds, all from workgroup memory.
 // Workgroup: LANES, 32 blocks of 4 pixels x groups of channels. Grid: x, y = tiles of 32 blocks (linear, folded); z =
 // groups of channels.
-// Deterministic: one invocation sums each output, in ascending order of (i, ky, kx).
+// Deterministic: one invocation sums each output, in ascending order of (i, ky, kx); parts
+// by a tree of fixed shape.
 
 //#import conv_tile
 //#import folded_norm
+//#import folded_source
 
 alias Element = f32;
 
@@ -27,10 +29,8 @@ struct Params {
 
 const CENTRED: bool = true;
 
-
-override FOLDED: bool = false;
-override RESIDUAL: bool = false;
-override RECTIFY: bool = false;
+// Whether the source is written as it is loaded.
+override WRITES: bool = false;
 
 @group(0) @binding(0)
 var<uniform> params: Params;
@@ -48,27 +48,6 @@ var<storage, read_write> y: array<f32>;
 var<storage, read_write> map: array<f32>;
 @group(0) @binding(7)
 var<storage, read_write> parts: array<f32>;
-
-fn channel(s: u32) -> vec4<f32> {
-    if FOLDED {
-        return coefficients[params.first + s];
-    }
-    return vec4<f32>();
-}
-
-fn pixel(i: u32, c: vec4<f32>) -> f32 {
-    var x = source[i];
-    if FOLDED {
-        x = normalised(x, c);
-    }
-    if RESIDUAL {
-        x += residual[i];
-    }
-    if RECTIFY {
-        x = rectified(x);
-    }
-    return x;
-}
 
 fn keep(i: u32, value: f32) {
     map[i] = value;

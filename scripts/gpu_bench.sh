@@ -13,7 +13,7 @@
 # PYTHON        a Python with PyTorch for CUDA; without one PyTorch is left out  [python3]
 # DATA          a folder with MNIST for the published run; without it that is left out
 # STEPS         steps timed a contender          [100]
-# PRESETS       whose steps are timed            [mnist usps svhn fashion-mnist affnist-test frgc]
+# PRESETS       whose steps are timed            [mnist usps svhn fashion-mnist affnist-test frgc megadepth]
 # CACHE         the folder of the tables of tuned kernels  [OUT/cache]
 set -euo pipefail
 
@@ -23,7 +23,7 @@ proteus=$(realpath -m "${PROTEUS:-$root/target/release/proteus}")
 device=${DEVICE:-gpu}
 python=${PYTHON:-python3}
 steps=${STEPS:-100}
-read -ra presets <<< "${PRESETS:-mnist usps svhn fashion-mnist affnist-test frgc}"
+read -ra presets <<< "${PRESETS:-mnist usps svhn fashion-mnist affnist-test frgc megadepth}"
 all=(start steps tune savings profile exactness kernels pytorch compile mnist)
 sections=("${@:2}")
 ((${#sections[@]})) || sections=("${all[@]}")
@@ -68,7 +68,7 @@ if wanted start; then
 fi
 
 # One line of JSON for each preset.
-steps() {
+time_presets() {
     local preset
     for preset in "${presets[@]}"; do
         keep "$1-$preset.json" "$proteus" bench step --preset "$preset" --device "$device" --steps "$steps" --json || true
@@ -77,7 +77,7 @@ steps() {
 
 if wanted steps; then
     say "Steps with the kernels that devices start with"
-    steps start
+    time_presets start
 fi
 
 if wanted tune; then
@@ -86,7 +86,7 @@ if wanted tune; then
         keep "tune-$preset.txt" "$proteus" tune --preset "$preset" --device "$device" || true
     done
     say "Steps with those"
-    steps step
+    time_presets step
 fi
 
 if wanted savings; then
@@ -96,6 +96,9 @@ if wanted savings; then
     for saving in folding fusion; do
         keep "step-without-$saving.json" "$proteus" bench step "${first[@]}" --without "$saving" --json || true
     done
+    # Many groups of channels, each of which computes what it loads.
+    keep step-megadepth-without-folding.json "$proteus" bench step --preset megadepth --device "$device" \
+        --steps "$steps" --without folding --json || true
     keep step-without-chain.json "$proteus" bench step "${first[@]}" --variant squared_distance=plain --json || true
     for variant in "${less_exact[@]}"; do
         declare -n flags=$variant
@@ -152,7 +155,9 @@ if wanted pytorch || wanted compile; then
     fi
 fi
 
-if wanted mnist && [[ -n ${DATA:-} ]]; then
+if wanted mnist && [[ -z ${DATA:-} ]]; then
+    say "The published MNIST run: left out, DATA names no folder"
+elif wanted mnist; then
     say "The published MNIST run"
     if time keep mnist.txt "$proteus" train mnist --data "$DATA" --device "$device" --out "$out/mnist" --quiet; then
         keep mnist-scores.txt "$proteus" eval "$out/mnist" --data "$DATA" --device "$device" || true

@@ -13,12 +13,14 @@
 //   as many bytes with f16. Weights stay f32: one load serves the whole warp, and not to convert them is cheaper.
 //   fn packed(v: vec4<f32>) -> vec4<Element>   four pixels as they are kept
 //   fn pixel(i: u32, c: vec4<f32>) -> f32   element i of the source [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
-//   fn channel(s: u32) -> vec4<f32>         what a pixel of source channel s is computed with
-//   fn keep(i: u32, value: f32)             with WRITES stores pixel i of the source, each once; STRIDE = PAD = 1
+//   fn coefficients_of(s: u32) -> vec4<f32> what a pixel of source channel s is computed with
+//   WRITES: bool                            whether the source is written as it is loaded; STRIDE = PAD = 1
+//   fn keep(i: u32, value: f32)             writes pixel i of the source, called once for each
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
 //   fn store(i: u32, c: u32, sum: f32) -> vec2<f32>   stores element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel
 //   c, and gives two numbers to be summed
-//   CENTRED: bool   whether parts are the mean of the first number and its squared deviations; the sums of both otherwise
+//   CENTRED: bool   whether parts are the mean of the sums and their squared deviations, the first number being the sum; the
+//   sums of both numbers otherwise
 //   parts: array<f32>   [2,CHANNELS,tiles], what SUMS writes of the pixels of every tile, and how many they are, [tiles]
 
 override LANES: u32 = 64u;
@@ -39,12 +41,11 @@ override IMAGE_ROWS: u32 = 30u;
 // vec4s of one source channel's rows; of all rows and all weights in workgroup memory.
 override PATCH: u32 = 80u;
 override ROWS_LEN: u32 = 320u;
+// Room for the sums over the blocks of a tile as well.
 override WEIGHTS_LEN: u32 = 144u;
 
 // Whether each tile's parts of the sums over a channel are written: mean and squared deviations, or sums.
 override SUMS: bool = false;
-// Whether the source is written as it is loaded.
-override WRITES: bool = false;
 
 const TILE: u32 = 32u;
 
@@ -83,7 +84,7 @@ fn padded_row(at: Place) -> u32 {
 fn columns(start: u32, inside: bool, x: i32, s: u32) -> vec4<f32> {
     var v = vec4<f32>();
     if inside {
-        let c = channel(s);
+        let c = coefficients_of(s);
         if x >= 0 && x < i32(SOURCE_WIDTH) { v.x = pixel(start + u32(x), c); }
         if x + 1 >= 0 && x + 1 < i32(SOURCE_WIDTH) { v.y = pixel(start + u32(x + 1), c); }
         if x + 2 >= 0 && x + 2 < i32(SOURCE_WIDTH) { v.z = pixel(start + u32(x + 2), c); }

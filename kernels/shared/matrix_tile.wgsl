@@ -33,8 +33,6 @@ override SUMS_LEN: u32 = 2176u;
 
 // Whether each tile's parts of the sums over a channel are written.
 override SUMS: bool = false;
-// Whether the source is written as it is loaded.
-override WRITES: bool = false;
 
 const SUBGROUPS: u32 = 4u;
 // Invocations that share the sum over a channel at most: what the columns of sums are longer.

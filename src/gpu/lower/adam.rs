@@ -1,7 +1,7 @@
 //! The optimiser: one sweep over groups of parameters that lie side by side.
 
 use super::launch::Launch;
-use super::{Lowered, folded};
+use super::{Lowered, workgroups};
 use crate::tape::{ALIGNMENT, Call, Dtype, Op, Operand, Place, Program, Storage};
 
 /// Groups that the kernel tells apart.
@@ -86,7 +86,7 @@ pub(super) fn adam(lowered: &mut Lowered, call: &Call, rest: &[Call]) {
         let storage = whole(lowered, o, n);
         launch = launch.write_storage(storage);
     }
-    launch.groups(lowered, folded(n.div_ceil(WORKGROUP)));
+    launch.groups(lowered, workgroups(n.div_ceil(WORKGROUP)));
 }
 
 /// The first `n` elements from where an operand begins.

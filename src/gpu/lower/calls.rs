@@ -4,7 +4,7 @@ use super::fuse::Epilogue;
 use super::launch::Launch;
 use super::norm::{channel_sums, unbiased};
 use super::variants::Variants;
-use super::{Lowered, adam, conv, folded, linear};
+use super::{Lowered, adam, conv, linear, workgroups};
 use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Rows};
 
 /// Source pixels that a workgroup of grid_sample_grad_image owns (BAND in the kernel).
@@ -94,7 +94,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             let dgrid = &ins[ins.len() - 1].shape;
             let ([h, w, _], rows) = (dgrid.tail(), dgrid.rows(3));
             let launch = launch.param("rows", rows).param("height", h).param("width", w).read_all(ins).write_all(outs);
-            launch.groups(lowered, folded(rows));
+            launch.groups(lowered, workgroups(rows));
         }
         Op::ControlGrid => {
             let ([controls, h, w], n) = (ins[0].shape.tail(), len(&outs[0]) / 2);
@@ -104,7 +104,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
         Op::ControlGridGrad => {
             let ([controls, h, w], sums) = (ins[0].shape.tail(), len(&outs[0]) / 2);
             let launch = launch.param("sums", sums).param("pixels", h * w).param("controls", controls);
-            launch.read_all(ins).write_all(outs).groups(lowered, folded(sums));
+            launch.read_all(ins).write_all(outs).groups(lowered, workgroups(sums));
         }
         Op::GridSample(padding, rows) | Op::GridSampleGradGrid(padding, rows) => {
             let [c, sh, sw] = ins[0].shape.tail();
@@ -129,7 +129,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             let launch = launch.padding(padding).param("planes", planes).param("bands", bands);
             let launch = launch.param("channels", c).param("pixels", h * w);
             let launch = launch.param("source_height", sh).param("source_width", sw).param("low_bits", low_bits);
-            launch.read_all(ins).write_all(outs).groups(lowered, folded(planes * bands));
+            launch.read_all(ins).write_all(outs).groups(lowered, workgroups(planes * bands));
         }
         Op::Color(rows) | Op::ColorGradBeta(rows) => {
             let [c, h, w] = ins[0].shape.tail();
@@ -143,7 +143,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
                 let planes = len(&outs[0]) / 2;
                 let launch = launch.param("planes", planes).param("pixels", h * w).param("channels", c);
                 let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..2]);
-                launch.read_optional(ins.get(2)).write_all(outs).groups(lowered, folded(planes));
+                launch.read_optional(ins.get(2)).write_all(outs).groups(lowered, workgroups(planes));
             }
         }
         Op::ColorGradImage => {
@@ -194,7 +194,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             let launch = launch.param("item", item).param("shared_rows", len(&ins[1]) / item);
             let launch = launch.read_all(&ins[..plain]).read_optional(weights).read_optional(index).write_all(outs);
             if forward {
-                launch.groups(lowered, folded(n));
+                launch.groups(lowered, workgroups(n));
             } else {
                 launch.invocations(lowered, n, 256);
             }
@@ -218,7 +218,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
         Op::ExpectedCostGradMixing => {
             let ([columns], rows) = (ins[0].shape.tail(), ins[0].shape.rows(1));
             let launch = launch.param("rows", rows).param("columns", columns).read_all(ins).write_all(outs);
-            launch.groups(lowered, folded(columns));
+            launch.groups(lowered, workgroups(columns));
         }
         Op::MinRow => {
             let ([columns], rows) = (ins[0].shape.tail(), ins[0].shape.rows(1));
@@ -296,7 +296,7 @@ fn normal(lowered: &mut Lowered, launch: Launch, weighted: bool, min_variance: f
         |launch: Launch| launch.read_all(&ins[..plain]).read_optional(weights).read_optional(index).write_all(outs);
     if forward {
         let constant = 0.5 * item as f64 * std::f64::consts::TAU.ln();
-        bind(launch.param("constant", constant as f32)).groups(lowered, folded(n));
+        bind(launch.param("constant", constant as f32)).groups(lowered, workgroups(n));
     } else {
         bind(launch).invocations(lowered, n, 256);
     }
@@ -342,7 +342,7 @@ fn morpho(lowered: &mut Lowered, launch: Launch, kernel: usize, rows: Rows, call
     let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..plain]);
     let launch = launch.read_optional(ins.get(plain)).write_all(outs);
     if by_row {
-        launch.groups(lowered, folded(n));
+        launch.groups(lowered, workgroups(n));
     } else {
         launch.invocations(lowered, n, 256);
     }

@@ -1,7 +1,7 @@
 //! Transformations of prototypes that end in a distance, as one kernel: the images on the way stay in workgroup memory.
 
 use super::launch::Launch;
-use super::{Lowered, WORKGROUP_BYTES, folded};
+use super::{Lowered, WORKGROUP_BYTES, workgroups};
 use crate::tape::{Arena, Call, Dtype, Op, Operand, Padding, Place, Program, Rows, Storage};
 
 /// The kernel.
@@ -177,7 +177,7 @@ impl Chain {
             Some((storage, _)) => launch.read_storage(storage),
             None => launch.read_optional(None),
         };
-        launch.write_all(&call.outputs).groups(lowered, folded(rows));
+        launch.write_all(&call.outputs).groups(lowered, workgroups(rows));
     }
 }
 
@@ -238,7 +238,7 @@ fn both(lowered: &mut Lowered, tensors: &[Operand; 2]) -> (usize, [usize; 2]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{CHAIN, Variants, lower};
+    use crate::gpu::{CHAIN, Fusion, Variants, lower};
     use crate::tape::{Store, Tape, Var};
 
     /// The kernels of a distance after an affine map and a color of images of these sizes; `also` may want more.
@@ -257,7 +257,7 @@ mod tests {
         let d = tape.squared_distance(x, colored, weights, Rows::Own, None);
         tape.output(d);
         also(&mut tape, warped);
-        let lowered = lower(&Program::new(&tape), super::super::Fusion::Loads, &Variants::all(CHAIN)).expect("lowers");
+        let lowered = lower(&Program::new(&tape), Fusion::Loads, &Variants::all(CHAIN)).expect("lowers");
         lowered.dispatches.iter().map(|d| d.kernel).collect()
     }
 

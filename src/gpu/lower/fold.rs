@@ -1,17 +1,16 @@
-//! Normalisation folded into loads: a normalised map that only convolutions read, and the gradient of a normalisation, are
-//! written by no kernel; what reads them computes them from the maps before as it loads. It takes a channel's four
-//! coefficients, which the kernel that sums over the channel writes with its sums.
+//! Normalisation folded into loads: a normalised map, or the gradient of a normalisation, is computed from the maps before by
+//! the convolutions that load it. It takes a channel's four coefficients, which the kernel that sums over the channel writes
+//! with its sums. Where nothing else reads such a map, it is written by no kernel.
 //!
 //! * `BatchNorm` (, `Relu`), read by `Conv2d`, `Conv2dGradWeight` and the mask of `Conv2dGradInput`
 //! * `BatchNormGradInput`, read by `Conv2dGradInput` and `Conv2dGradWeight`
-//! * `BatchNorm` (, `Add`) (, `Relu`), read by `Conv2d` and then by others: the convolution writes it as it loads it
+//! * `BatchNorm` (, `Add`), `Relu`, or `BatchNorm` alone, read by `Conv2d` and then by others: the convolution writes it as it loads it
 //!
 //! All are with the statistics of the batch; `shared/folded_norm.wgsl` has the formulas.
 
 use super::Lowered;
 use super::fuse::{Epilogue, Unit};
 use crate::tape::{Call, Op, Operand, Place, Program};
-use std::ops::Range;
 
 /// A map that is computed as it is loaded.
 #[derive(Clone, Debug)]
@@ -20,6 +19,8 @@ pub struct Folded {
     storage: usize,
     /// What is normalised.
     pub x: Operand,
+    /// Mean and variance by which it is.
+    pub statistics: Vec<Operand>,
     /// For the gradient of a normalisation, the gradient of its result.
     pub dy: Option<Operand>,
     /// What is added to a normalised map.
@@ -115,9 +116,10 @@ pub fn fold(lowered: &mut Lowered, program: &Program, units: Vec<Unit>, loading:
         let (x, out) = (unit.call.inputs[0].clone(), &unit.call.outputs[0]);
         let dy = is_gradient(&unit).then(|| unit.call.inputs[1].clone());
         let [channels, _, _] = out.shape.tail();
+        let statistics = unit.call.inputs[dy.iter().len() + 1..][..2].to_vec();
         let (storage, written) = (out.storage, written.then(|| out.clone()));
         let Epilogue { residual, rectify, .. } = unit.after;
-        let folded = Folded { storage, x, dy, residual, rectify, written, eps, slot };
+        let folded = Folded { storage, x, statistics, dy, residual, rectify, written, eps, slot };
         for (i, unit) in units.iter_mut().enumerate() {
             let Some(unit) = unit else { continue };
             if i == summed {
@@ -172,8 +174,9 @@ fn plan(program: &Program, units: &[Option<Unit>], at: usize, loading: &Loading<
     };
     let summed = units[..at].iter().rposition(|u| u.as_ref().is_some_and(sums_here))?;
     let transient = |o: &Operand| program.storages[o.storage].place == Place::Transient;
-    let from = units[summed].as_ref()?.index;
-    let constant = |o: &Operand| !transient(o) && !is_written(program, o, from..unit.index);
+    let summing = units[summed].as_ref()?;
+    let between = program.calls[summing.index..unit.index].iter().chain(&summing.after.running);
+    let constant = |o: &Operand| !transient(o) && !is_written(program, o, between.clone());
     // Maps are written once, so that they can be read later; parameters are read earlier.
     if !maps.iter().chain(outputs).chain(&unit.after.residual).all(transient) || !parameters.iter().all(constant) {
         return None;
@@ -207,19 +210,19 @@ fn loads(unit: &Unit, map: &Operand, gradient: bool) -> bool {
     let only = match (&unit.call.op, gradient) {
         (Op::Conv2d(_) | Op::Conv2dGradWeight(_), false) | (Op::Conv2dGradInput(_), true) => 0,
         (Op::Conv2dGradWeight(_), true) => 1,
-        (Op::Conv2dGradInput(_), false) => 3,
+        (Op::Conv2dGradInput(_), false) if unit.call.outputs[0].shape == map.shape => 3,
         _ => return false,
     };
     (0..read.len()).all(|i| read[i] == (i == only))
 }
 
 /// Whether one of these calls writes to the arena of a parameter.
-fn is_written(program: &Program, parameter: &Operand, calls: Range<usize>) -> bool {
+fn is_written<'c>(program: &Program, parameter: &Operand, mut calls: impl Iterator<Item = &'c Call>) -> bool {
     let arena = |o: &Operand| match program.storages[o.storage].place {
         Place::Persistent { arena, .. } => Some(arena),
         Place::Transient => None,
     };
-    program.calls[calls].iter().flat_map(|c| &c.outputs).any(|o| arena(o).is_some() && arena(o) == arena(parameter))
+    calls.any(|call| call.outputs.iter().any(|o| arena(o).is_some() && arena(o) == arena(parameter)))
 }
 
 #[cfg(test)]

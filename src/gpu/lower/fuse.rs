@@ -1,5 +1,5 @@
 //! Which calls run as one kernel: what follows a product or a normalisation element by element is done where its result is
-//! still in registers. Every pattern is listed here.
+//! still in registers. The patterns, besides those of `fold.rs` and `parts.rs`:
 //!
 //! * `Conv2dGradInput` (, `Add`) , `ReluGrad`: the gradient of a residual block
 //! * `BatchNorm` (, `Add`), `Relu`

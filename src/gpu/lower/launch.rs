@@ -2,7 +2,7 @@
 
 use super::fold::Folded;
 use super::fuse::Epilogue;
-use super::{Access, Binding, Dispatch, Lowered, Param, folded};
+use super::{Access, Binding, Dispatch, Lowered, Param, workgroups};
 use crate::tape::{ConvSpec, Operand, Padding, Rows, Work};
 
 type Constants = Vec<(&'static str, f64)>;
@@ -143,6 +143,6 @@ impl Launch {
 
     /// One invocation for each of `n` items.
     pub fn invocations(self, lowered: &mut Lowered, n: usize, workgroup: usize) {
-        self.groups(lowered, folded(n.div_ceil(workgroup)));
+        self.groups(lowered, workgroups(n.div_ceil(workgroup)));
     }
 }

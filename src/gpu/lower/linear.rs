@@ -3,7 +3,7 @@
 use super::fuse::Epilogue;
 use super::launch::Launch;
 use super::variants::Variants;
-use super::{Lowered, folded};
+use super::{Lowered, workgroups};
 use crate::tape::{Call, Rows};
 
 /// Outputs and rows of a workgroup of linear_tiled.
@@ -31,7 +31,7 @@ pub(super) fn linear(lowered: &mut Lowered, rows: Rows, call: &Call, after: &Epi
     let tiles = if rows == Rows::Selected { count } else { shared * partner_tiles };
     let launch = bind(Launch::new(kernel)).param("tiles", tiles).param("partner_tiles", partner_tiles);
     let launch = launch.param("inputs", i).param("outputs", o).param("rows", count).param("shared_rows", shared);
-    let [gx, gy, _] = folded(tiles);
+    let [gx, gy, _] = workgroups(tiles);
     launch.groups(lowered, [gx, gy, o.div_ceil(TILE[0]) as u32]);
 }
 

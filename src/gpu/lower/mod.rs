@@ -85,7 +85,7 @@ pub struct Dispatch {
 /// A program in terms of kernels.
 #[derive(Clone, Debug)]
 pub struct Lowered {
-    /// The program's storages, then the workspaces of two-stage reductions.
+    /// The program's storages, then workspaces: partial sums, coefficients, what a kernel binds and does not write.
     pub storages: Vec<Storage>,
     /// Launches in order.
     pub dispatches: Vec<Dispatch>,
@@ -107,7 +107,7 @@ pub enum Fusion {
     Off,
     /// What follows a result element by element is done where the result is.
     Results,
-    /// And maps are normalised where they are loaded.
+    /// And maps are normalised where they are loaded, and summed where they are computed.
     #[default]
     Loads,
 }
@@ -194,7 +194,7 @@ const WORKGROUP_BYTES: usize = 16 << 10;
 const MAX_GROUPS: usize = 65_535;
 
 /// A grid of at least `n` workgroups in two dimensions; kernels number them `y * groups.x + x` and drop the surplus.
-fn folded(n: usize) -> [u32; 3] {
+fn workgroups(n: usize) -> [u32; 3] {
     let rows = n.div_ceil(MAX_GROUPS).max(1);
     [n.div_ceil(rows).max(1) as u32, rows as u32, 1]
 }
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_folded_grid_covers_and_stays_within_limits() {
         for n in [1, 64, 65_535, 65_536, 1_000_000, 4_000_000_000usize / 64] {
-            let [x, y, _] = folded(n).map(|g| g as usize);
+            let [x, y, _] = workgroups(n).map(|g| g as usize);
             assert!(x * y >= n && x <= MAX_GROUPS && y <= MAX_GROUPS, "{n} workgroups in {x} x {y}");
             assert!(x * y < n + y, "{n} workgroups waste less than a row");
         }

@@ -4,7 +4,7 @@ use super::fuse::Epilogue;
 use super::launch::Launch;
 use super::parts::Parts;
 use super::variants::Variants;
-use super::{Lowered, folded as grid};
+use super::{Lowered, workgroups};
 use crate::tape::{Call, Op};
 
 /// Values of a channel that one workgroup sums; with more the channel is split.
@@ -30,7 +30,7 @@ pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue,
     let launch = sums.parameters(sums.launch(1, chunk, splits).read_all(&call.inputs)).write_storage(parts.storage);
     // What is not written here: the other sum, running statistics and coefficients.
     let launch = sums.others().into_iter().fold(launch, |launch, len| launch.write_spare(lowered, len));
-    launch.groups(lowered, grid(channels * splits));
+    launch.groups(lowered, workgroups(channels * splits));
     sums.merge(lowered, &parts);
 }
 
@@ -103,7 +103,7 @@ impl Sums<'_> {
             Some(coefficients) => launch.write_storage(coefficients.slot.storage),
             None => launch.write_spare(lowered, 4),
         };
-        launch.groups(lowered, grid(self.channels));
+        launch.groups(lowered, workgroups(self.channels));
     }
 }
 

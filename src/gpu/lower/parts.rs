@@ -5,6 +5,7 @@
 //! * `Conv2dGradInput` with a folded mask, `BatchNormGradParams` of that normalisation
 
 use super::Lowered;
+use super::fold::Folded;
 use super::fuse::Unit;
 use crate::tape::{Call, Op, Operand};
 
@@ -38,11 +39,13 @@ impl Parts {
         };
         let [channels, _, _] = call.inputs[0].shape.tail();
         let read: u64 = maps.iter().map(|o| 4 * map(o)).sum();
-        (self.bytes(channels), bytes - read + self.bytes(channels))
+        // A mean, a deviation and its square, or two sums.
+        let flops = if maps.len() == 1 { 7 } else { 2 } * (channels * self.splits) as u64;
+        (flops, bytes - read + self.bytes(channels))
     }
 
     fn bytes(&self, channels: usize) -> u64 {
-        8 * (channels * self.splits) as u64
+        4 * ((2 * channels + 1) * self.splits) as u64
     }
 }
 
@@ -61,14 +64,19 @@ pub fn share(lowered: &mut Lowered, units: &mut [Unit], splits: impl Fn(&Call) -
 /// Whether a unit computes the map that another sums over, and what else its sums need.
 fn writes(unit: &Unit, sums: &Unit) -> bool {
     let (map, inputs) = (&unit.call.outputs[0], &sums.call.inputs);
-    let is_first = unit.after.parts.is_none();
-    match (&unit.call.op, &sums.call.op) {
-        (Op::Conv2d(_), Op::BatchNormStats) => is_first && map.storage == inputs[0].storage,
+    // In the same shape: another one would have other channels.
+    let same = |a: &Operand, b: &Operand| a.storage == b.storage && a.shape == b.shape;
+    let alike = match (&unit.call.op, &sums.call.op) {
+        (Op::Conv2d(_), Op::BatchNormStats) => same(map, &inputs[0]),
         (Op::Conv2dGradInput(_), &Op::BatchNormGradParams { eps }) => {
             let normalised = unit.after.mask.as_ref().and_then(|mask| unit.after.folds.of(mask));
-            let same = normalised.is_some_and(|f| f.x.storage == inputs[0].storage && f.eps == eps);
-            is_first && same && map.storage == inputs[1].storage
+            let by_these = |f: &Folded| {
+                let statistics = f.statistics.iter().zip(&inputs[2..4]).all(|(a, b)| same(a, b));
+                same(&f.x, &inputs[0]) && statistics && f.eps == eps
+            };
+            same(map, &inputs[1]) && normalised.is_some_and(by_these)
         }
         _ => false,
-    }
+    };
+    alike && unit.after.parts.is_none()
 }

@@ -263,6 +263,7 @@ pub fn variant_of(kernel: &str) -> (&str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::lower::{Fusion, lower};
     use crate::tape::{Arena, ConvSpec, Program, Store, Tape};
 
     fn convolution(stride: usize) -> Program {
@@ -292,9 +293,7 @@ mod tests {
         let kernel = |stride: usize, side: usize| {
             let unit = Some(MatrixUnit { side, subgroup: 32 });
             let variants = Variants::all(TILED).over(VariantChoice::everywhere(MATRIX)).with_unit(unit);
-            crate::gpu::lower(&convolution(stride), super::super::Fusion::Loads, &variants).expect("lowers").dispatches
-                [0]
-            .kernel
+            lower(&convolution(stride), Fusion::Loads, &variants).expect("lowers").dispatches[0].kernel
         };
         assert_eq!(kernel(1, 8), "conv2d_matrix");
         assert_eq!(kernel(2, 8), "conv2d_tiled", "over a stride");

@@ -271,6 +271,36 @@ fn training(b: &mut Builder, shape: [usize; 4], draw: impl FnMut(&mut Rng) -> f3
     b.out("y", y);
 }
 
+/// A rectified map between two convolutions, normalised; `shared` with a residual and read by more than the second
+/// convolution. All but that one is exact in 16-bit floats, so that no rectified pixel changes sides there.
+fn normalised_map(b: &mut Builder, [batch, sources, h, w]: [usize; 4], channels: usize, shared: bool) {
+    let coarse = |rng: &mut Rng| (64.0 * rng.normal()).round() / 64.0;
+    let shape = [batch, channels, h, w];
+    let (x, weights) = (b.draw([batch, sources, h, w], coarse), b.draw([channels, sources, 3, 3], coarse));
+    let (gamma, beta) = (b.draw([channels], |rng| rng.uniform(0.5, 1.5)), b.normal([channels]));
+    let next = b.draw([channels, channels, 3, 3], |rng| rng.normal() / 8.0);
+    for wanted in [weights, gamma, beta, next] {
+        b.wrt(wanted);
+    }
+    let spec = ConvSpec { stride: 1, pad: 1 };
+    let z = b.tape.conv2d(x, weights, spec);
+    let stats = b.tape.batch_norm_stats(z);
+    let mut y = b.tape.batch_norm(z, stats, gamma, beta, 1e-5, true);
+    if shared {
+        let half = b.normal(shape);
+        b.wrt(half);
+        let residual = b.tape.add(half, half);
+        y = b.tape.add(y, residual);
+    }
+    y = b.tape.relu(y);
+    let mut z = b.tape.conv2d(y, next, spec);
+    if shared {
+        z = b.tape.add(z, y);
+        b.out("y", y);
+    }
+    b.out("z", z);
+}
+
 fn norms(all: &mut Vec<Case>) {
     // More values of a channel than a workgroup takes.
     let large = Case::new("batch_norm in training [11, 2, 28, 28]", |b| {
@@ -340,26 +370,28 @@ fn norms(all: &mut Vec<Case>) {
     });
     let why = "sums near 1600 are rounded by 4e-5 of their deviation; squares would leave 1e-2 of the variance";
     all.push(summed.tolerance(1e-7, 1e-3, why));
-    // A map that the next convolution and others read; all but the last convolution is exact in 16-bit floats, so that no
-    // rectified pixel changes sides.
-    all.push(Case::new("batch_norm and a residual, read three times", |b| {
-        let coarse = |rng: &mut Rng| (64.0 * rng.normal()).round() / 64.0;
-        let (x, w) = (b.draw([5, 4, 9, 11], coarse), b.draw([6, 4, 3, 3], coarse));
-        let (gamma, beta) = (b.draw([6], |rng| rng.uniform(0.5, 1.5)), b.normal([6]));
-        let (half, v) = (b.normal([5, 6, 9, 11]), b.normal([6, 6, 3, 3]));
-        for wanted in [w, gamma, beta, half, v] {
+    // Small; many groups of channels; eight channels at a time on a GPU, the last of them alone, in rows that end in a block of
+    // two pixels.
+    for ([batch, sources, h, w], channels) in [([5, 4, 9, 11], 6), ([5, 4, 9, 11], 40), ([16, 9, 57, 54], 9)] {
+        for shared in [false, true] {
+            let what = if shared { "and a residual, read three times" } else { "between convolutions" };
+            let name = format!("batch_norm {what} {:?}, {channels} channels", [batch, sources, h, w]);
+            let case = Case::new(name, move |b| normalised_map(b, [batch, sources, h, w], channels, shared));
+            all.push(if channels == 6 { case } else { case.no_differences(MANY) });
+        }
+    }
+    // Other channels than the convolution had, whose tiles are then of no use.
+    all.push(Case::new("batch_norm of a convolution, image by image", |b| {
+        let (x, w) = (b.normal([2, 4, 8, 8]), b.normal([4, 4, 3, 3]));
+        let (gamma, beta) = (b.draw([8], |rng| rng.uniform(0.5, 1.5)), b.normal([8]));
+        for wanted in [x, w, gamma, beta] {
             b.wrt(wanted);
         }
-        let z = b.tape.conv2d(x, w, ConvSpec { stride: 1, pad: 1 });
-        let stats = b.tape.batch_norm_stats(z);
-        let z = b.tape.batch_norm(z, stats, gamma, beta, 1e-5, true);
-        let residual = b.tape.add(half, half);
-        let y = b.tape.add(z, residual);
-        let y = b.tape.relu(y);
-        let z = b.tape.conv2d(y, v, ConvSpec { stride: 1, pad: 1 });
-        let sum = b.tape.add(z, y);
+        let y = b.tape.conv2d(x, w, ConvSpec { stride: 1, pad: 0 });
+        let y = b.tape.reshape(y, [1, 8, 6, 6]);
+        let stats = b.tape.batch_norm_stats(y);
+        let y = b.tape.batch_norm(y, stats, gamma, beta, 1e-5, true);
         b.out("y", y);
-        b.out("sum", sum);
     }));
     all.push(
         Case::new("batch_norm in training, dead channels", |b| {

@@ -1,7 +1,7 @@
 //! Convolutions and weight gradients by matrix units.
 
 use super::{Cover, MatrixUnit, WeightCover};
-use crate::gpu::lower::folded;
+use crate::gpu::lower::workgroups;
 use crate::tape::{ConvSpec, Operand};
 
 /// Bytes of workgroup memory that these kernels take at most; a device with fewer counts as one without such a unit.
@@ -52,7 +52,7 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, unit: Mat
     let tile = 2 * SUBGROUPS * unit.side;
     let map_len = (tile + map.beyond()) * pitch;
     let weights_len = |wide: bool| 9 * unit.side * if wide { 2 } else { 1 } * pitch;
-    // The columns of sums are 8 floats longer, so that they do not begin in the same bank.
+    // The columns of sums are 8 floats longer (SLICES): they do not begin in the same bank, and partial sums have room.
     let sums_pitch = tile + 8;
     let sums_len = unit.side * sums_pitch;
     let fits = |wide: bool| 8 * (map_len + weights_len(wide)) + 4 * sums_len <= WORKGROUP_BYTES;
@@ -81,7 +81,7 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, unit: Mat
     ];
     let own = if wide { 2 * unit.side } else { unit.side };
     let splits = map.positions.div_ceil(tile);
-    let [x, y, _] = folded(splits);
+    let [x, y, _] = workgroups(splits);
     let groups = [x, y, channels.div_ceil(own) as u32];
     Some(Cover { constants, count: ("positions", map.positions), groups, splits: Some(splits) })
 }

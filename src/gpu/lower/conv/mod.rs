@@ -9,7 +9,7 @@ use super::calls::sum_rows;
 use super::fuse::Epilogue;
 use super::launch::Launch;
 use super::variants::{MATRIX, MatrixUnit, Variants, is_inexact, variant_of};
-use super::{Lowered, folded};
+use super::{Lowered, workgroups};
 use crate::tape::{Call, ConvSpec, Op, Operand, Rows};
 
 /// Workgroups that the plain weight gradient aims at, and the fewest pixels worth one.
@@ -30,7 +30,7 @@ fn scale(gradient: &Operand) -> f64 {
 /// How a kernel for 3x3 windows covers the result of a convolution.
 struct Cover {
     constants: Vec<(&'static str, usize)>,
-    /// The one parameter: how many things it covers.
+    /// The first parameter: how many things it covers.
     count: (&'static str, usize),
     groups: [u32; 3],
     /// Into how many parts its tiles divide a channel, where sums over channels can begin with them.
@@ -60,9 +60,9 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
             launch.coefficients([("first", folded), ("mask_first", mask)])
         };
         let mut launch = launch.write_all(&call.outputs);
-        let written = folded.and_then(|f| f.written.as_ref());
-        launch = launch.constant("WRITES", written.is_some());
         if forward {
+            let written = folded.and_then(|f| f.written.as_ref());
+            launch = launch.constant("WRITES", written.is_some());
             launch = match written {
                 Some(map) => launch.write_storage(map.storage),
                 None => launch.write_spare(lowered, 1),
@@ -85,7 +85,7 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
     let launch = launch.param("blocks", blocks).param("row_blocks", row_blocks);
     let launch = launch.param("in_channels", ci).param("height", h).param("width", wd);
     let launch = launch.param("out_channels", co).param("out_height", oh).param("out_width", ow);
-    let [gx, gy, _] = folded(blocks.div_ceil(64));
+    let [gx, gy, _] = workgroups(blocks.div_ceil(64));
     launch.write_all(&call.outputs).groups(lowered, [gx, gy, channels.div_ceil(8) as u32]);
 }
 
@@ -160,7 +160,7 @@ struct WeightCover {
     tiles: [usize; 2],
     /// Parts of the sum, which splits share.
     parts: usize,
-    /// The parameter beside the parts of a split.
+    /// The first parameter, before the parts of a split.
     count: (&'static str, usize),
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Cover, WeightCover};
 use crate::gpu::lower::variants::HALF;
-use crate::gpu::lower::{WORKGROUP_BYTES, folded};
+use crate::gpu::lower::{WORKGROUP_BYTES, workgroups};
 use crate::tape::{ConvSpec, Operand};
 
 /// Blocks of 4 pixels of a workgroup (TILE in shared/conv_tile.wgsl), and its groups of channels at most.
@@ -75,7 +75,7 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, variant: 
         ("ROWS_LEN", depth * patch),
         ("WEIGHTS_LEN", weights_len),
     ];
-    let [x, y, _] = folded(splits);
+    let [x, y, _] = workgroups(splits);
     let groups = [x, y, groups.div_ceil(of_workgroup) as u32];
     Some(Cover { constants, count: ("blocks", blocks), groups, splits: sums.then_some(splits) })
 }
