@@ -109,7 +109,7 @@ impl Program {
     }
 
     /// The arena of a persistent operand.
-    fn arena(&self, operand: &Operand) -> Option<Arena> {
+    pub(crate) fn arena(&self, operand: &Operand) -> Option<Arena> {
         match self.storages[operand.storage].place {
             Place::Persistent { arena, .. } => Some(arena),
             Place::Transient => None,

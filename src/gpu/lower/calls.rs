@@ -1,6 +1,6 @@
 //! Which kernels compute an operation: constants, parameters, bindings and grid.
 
-use super::fuse::Epilogue;
+use super::fuse::Besides;
 use super::launch::Launch;
 use super::norm::{channel_sums, unbiased};
 use super::variants::Variants;
@@ -11,7 +11,7 @@ use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Rows};
 const BAND: usize = 1920;
 
 /// Appends the dispatches of a call with what its kernel does besides.
-pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, variants: &Variants) {
+pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, besides: &Besides, variants: &Variants) {
     let (ins, outs) = (&call.inputs[..], &call.outputs[..]);
     let launch = Launch::new(call.op.name());
     let len = |o: &Operand| o.shape.len();
@@ -36,9 +36,9 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             let launch = launch.param("length", len(&ins[1])).read_all(ins).write_all(outs);
             launch.invocations(lowered, n, 256);
         }
-        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => conv::convolve(lowered, spec, call, after, variants),
-        Op::Conv2dGradWeight(spec) => conv::grad_weight(lowered, spec, call, after, variants),
-        Op::BatchNormStats | Op::BatchNormGradParams { .. } => channel_sums(lowered, call, after, variants),
+        Op::Conv2d(spec) | Op::Conv2dGradInput(spec) => conv::convolve(lowered, spec, call, besides, variants),
+        Op::Conv2dGradWeight(spec) => conv::grad_weight(lowered, spec, call, besides, variants),
+        Op::BatchNormStats | Op::BatchNormGradParams { .. } => channel_sums(lowered, call, besides, variants),
         Op::RunningStats { momentum, count } => {
             let channels = len(&outs[0]);
             let launch = launch.param("channels", channels).param("momentum", momentum);
@@ -56,9 +56,9 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
                     launch.constant("BATCH_STATS", batch_stats).read_all(ins)
                 }
                 _ => {
-                    let launch = launch.constant("RECTIFY", after.rectify);
-                    let launch = launch.constant("RESIDUAL", after.residual.is_some());
-                    launch.read_all(ins).read_optional(after.residual.as_ref())
+                    let launch = launch.constant("RECTIFY", besides.rectify);
+                    let launch = launch.constant("RESIDUAL", besides.residual.is_some());
+                    launch.read_all(ins).read_optional(besides.residual.as_ref())
                 }
             };
             launch.write_all(outs).invocations(lowered, n, 1024);
@@ -81,8 +81,8 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             let launch = launch.param("n", n).param("pixels", h * w).read_all(ins).write_all(outs);
             launch.invocations(lowered, n, 256);
         }
-        Op::Linear(rows) => linear::linear(lowered, rows, call, after, variants),
-        Op::LinearGradInput(rows) => linear::grad_input(lowered, rows, call, after),
+        Op::Linear(rows) => linear::linear(lowered, rows, call, besides, variants),
+        Op::LinearGradInput(rows) => linear::grad_input(lowered, rows, call, besides),
         Op::LinearGradWeight(rows) => linear::grad_weight(lowered, rows, call),
         Op::AffineGrid | Op::ProjectiveGrid => {
             let [h, w, _] = outs[0].shape.tail();
@@ -180,7 +180,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             };
             sum_rows(lowered, rows, (item, count, shared), ins[0].storage, ins.get(1), &outs[0]);
         }
-        Op::SquaredDistance { .. } if let Some(chain) = &after.chain => chain.lower(lowered, call),
+        Op::SquaredDistance { .. } if let Some(chain) = &besides.chain => chain.lower(lowered, call),
         Op::SquaredDistance { rows, weighted } | Op::SquaredDistanceGrad { rows, weighted } => {
             let forward = matches!(call.op, Op::SquaredDistance { .. });
             let [images, per_image] = if forward { &outs[0] } else { &ins[2] }.shape.tail();
@@ -238,7 +238,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, after: &Epilogue, v
             let n = len(&outs[0]);
             launch.param("n", n).param("scale", scale).read_all(ins).write_all(outs).invocations(lowered, n, 256);
         }
-        Op::Adam { .. } => adam::adam(lowered, call, &after.adam),
+        Op::Adam { .. } => adam::adam(lowered, call, &besides.adam),
         Op::Record => {
             let launch = launch.param("length", len(&outs[0])).read_all(ins).write_all(outs);
             launch.groups(lowered, [1, 1, 1]);

@@ -9,7 +9,7 @@
 //! All are with the statistics of the batch; `shared/folded_norm.wgsl` has the formulas.
 
 use super::Lowered;
-use super::fuse::{Epilogue, Unit};
+use super::fuse::{Besides, Unit};
 use crate::tape::{Call, Op, Operand, Place, Program};
 
 /// A map that is computed as it is loaded.
@@ -118,16 +118,16 @@ pub fn fold(lowered: &mut Lowered, program: &Program, units: Vec<Unit>, loading:
         let [channels, _, _] = out.shape.tail();
         let statistics = unit.call.inputs[dy.iter().len() + 1..][..2].to_vec();
         let (storage, written) = (out.storage, written.then(|| out.clone()));
-        let Epilogue { residual, rectify, .. } = unit.after;
+        let Besides { residual, rectify, .. } = unit.besides;
         let folded = Folded { storage, x, statistics, dy, residual, rectify, written, eps, slot };
         for (i, unit) in units.iter_mut().enumerate() {
             let Some(unit) = unit else { continue };
             if i == summed {
                 let parameters = parameters.clone();
-                unit.after.coefficients = Some(Coefficients { parameters, eps, slot });
+                unit.besides.coefficients = Some(Coefficients { parameters, eps, slot });
             }
             if readers.contains(&i) {
-                unit.after.folds.0.push(folded.clone());
+                unit.besides.folds.0.push(folded.clone());
             }
         }
         slot.first += channels;
@@ -170,15 +170,15 @@ fn plan(program: &Program, units: &[Option<Unit>], at: usize, loading: &Loading<
     let same = |a: &[Operand], b: &[Operand]| a.iter().zip(b).all(|(a, b)| a.storage == b.storage);
     let sums_here = |u: &Unit| {
         let alike = u.call.op == summing && same(&u.call.outputs, sums) && same(&u.call.inputs, inputs);
-        alike && u.after.coefficients.is_none()
+        alike && u.besides.coefficients.is_none()
     };
     let summed = units[..at].iter().rposition(|u| u.as_ref().is_some_and(sums_here))?;
     let transient = |o: &Operand| program.storages[o.storage].place == Place::Transient;
     let summing = units[summed].as_ref()?;
-    let between = program.calls[summing.index..unit.index].iter().chain(&summing.after.running);
+    let between = program.calls[summing.index..unit.index].iter().chain(&summing.besides.running);
     let constant = |o: &Operand| !transient(o) && !is_written(program, o, between.clone());
     // Maps are written once, so that they can be read later; parameters are read earlier.
-    if !maps.iter().chain(outputs).chain(&unit.after.residual).all(transient) || !parameters.iter().all(constant) {
+    if !maps.iter().chain(outputs).chain(&unit.besides.residual).all(transient) || !parameters.iter().all(constant) {
         return None;
     }
     let out = &outputs[0];
@@ -190,7 +190,7 @@ fn plan(program: &Program, units: &[Option<Unit>], at: usize, loading: &Loading<
         .filter(|&i| program.calls[i].inputs.iter().any(|o| o.storage == out.storage))
         .collect();
     let wanted = program.outputs.iter().any(|o| o.storage == out.storage);
-    if reads.len() == readers.len() && !reads.is_empty() && !wanted && unit.after.residual.is_none() {
+    if reads.len() == readers.len() && !reads.is_empty() && !wanted && unit.besides.residual.is_none() {
         return found(readers, false);
     }
     // Fused calls run where their first was, or later.
@@ -204,7 +204,7 @@ fn plan(program: &Program, units: &[Option<Unit>], at: usize, loading: &Loading<
 fn loads(unit: &Unit, map: &Operand, gradient: bool) -> bool {
     let is = |o: &Operand| o.storage == map.storage && o.shape == map.shape;
     let [first, second, residual, mask] =
-        [unit.call.inputs.first(), unit.call.inputs.get(1), unit.after.residual.as_ref(), unit.after.mask.as_ref()]
+        [unit.call.inputs.first(), unit.call.inputs.get(1), unit.besides.residual.as_ref(), unit.besides.mask.as_ref()]
             .map(|o| o.is_some_and(is));
     let read = [first, second, residual, mask];
     let only = match (&unit.call.op, gradient) {
@@ -218,11 +218,8 @@ fn loads(unit: &Unit, map: &Operand, gradient: bool) -> bool {
 
 /// Whether one of these calls writes to the arena of a parameter.
 fn is_written<'c>(program: &Program, parameter: &Operand, mut calls: impl Iterator<Item = &'c Call>) -> bool {
-    let arena = |o: &Operand| match program.storages[o.storage].place {
-        Place::Persistent { arena, .. } => Some(arena),
-        Place::Transient => None,
-    };
-    calls.any(|call| call.outputs.iter().any(|o| arena(o).is_some() && arena(o) == arena(parameter)))
+    let arena = program.arena(parameter);
+    calls.any(|call| call.outputs.iter().any(|o| arena.is_some() && program.arena(o) == arena))
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ use super::parts::Parts;
 use crate::tape::{Call, Op, Operand, Place, Program, Work};
 use std::collections::HashMap;
 
-/// What a kernel does besides its call.
+/// What a kernel does besides its call: as it loads its operands, and with its results.
 #[derive(Clone, Debug, Default)]
-pub struct Epilogue {
+pub struct Besides {
     /// Added to the result.
     pub residual: Option<Operand>,
     /// The result is rectified.
@@ -47,7 +47,7 @@ pub struct Unit {
     /// The call; its outputs are those of the last call it stands for.
     pub call: Call,
     /// What else it does.
-    pub after: Epilogue,
+    pub besides: Besides,
 }
 
 impl Unit {
@@ -55,17 +55,17 @@ impl Unit {
     pub fn work(&self) -> Work {
         let own = Work::of(&self.call);
         let elements = self.call.outputs.first().map_or(0, |o| o.shape.len()) as u64;
-        let Epilogue { residual, rectify, mask, running, adam, chain, folds, coefficients, parts } = &self.after;
+        let Besides { residual, rectify, mask, running, adam, chain, folds, coefficients, parts } = &self.besides;
         if let Some(chain) = chain {
             let detail = format!("{} of {}", chain.names(), own.detail);
             return Work { flops: own.flops + chain.flops, bytes: chain.bytes, detail, ..own };
         }
         let operands = u64::from(residual.is_some()) + u64::from(mask.is_some());
-        let besides = (operands + u64::from(*rectify)) * elements;
+        let flops = (operands + u64::from(*rectify)) * elements;
         let along = running.iter().chain(adam).map(|call| (call.flops(), call.bytes()));
         let loaded = self.call.inputs.iter().chain(mask).map(|o| folds.cost(o));
         let written = coefficients.iter().map(|c| (0, c.bytes()));
-        let extra = along.chain(loaded).chain(written).chain([(besides, 4 * operands * elements)]);
+        let extra = along.chain(loaded).chain(written).chain([(flops, 4 * operands * elements)]);
         let (flops, bytes) = extra.fold((own.flops, own.bytes), |sum, cost| (sum.0 + cost.0, sum.1 + cost.1));
         let (flops, bytes) = parts.as_ref().map_or((flops, bytes), |parts| parts.cost(&self.call, (flops, bytes)));
         Work { flops, bytes, ..own }
@@ -83,7 +83,7 @@ pub fn units(program: &Program, fuse: bool, chained: impl Fn(&Call) -> bool) -> 
             continue;
         }
         let chain = chains.remove(&index);
-        let plain = || (index, Unit { index, call: call.clone(), after: Epilogue { chain, ..Epilogue::default() } });
+        let plain = || (index, Unit { index, call: call.clone(), besides: Besides { chain, ..Besides::default() } });
         units.push(if fuse { fuser.lead(index).unwrap_or_else(plain) } else { plain() });
     }
     units.sort_by_key(|(position, _)| *position);
@@ -131,7 +131,7 @@ impl Fuser<'_> {
     /// The unit that the call at `index` leads, and its position; `None` if no pattern fits.
     fn lead(&mut self, index: usize) -> Option<(usize, Unit)> {
         let call = &self.program.calls[index];
-        let mut after = Epilogue::default();
+        let mut besides = Besides::default();
         let mut members = Vec::new();
         let mut position = index;
         match call.op {
@@ -144,7 +144,7 @@ impl Fuser<'_> {
                 if between.iter().any(|c| c.inputs.iter().chain(&c.outputs).any(ours)) {
                     return None;
                 }
-                after.running = Some(update.clone());
+                besides.running = Some(update.clone());
                 members.push(next);
             }
             Op::Adam { .. } => {
@@ -152,13 +152,13 @@ impl Fuser<'_> {
                 if members.is_empty() {
                     return None;
                 }
-                after.adam = members.iter().map(|&m| self.program.calls[m].clone()).collect();
+                besides.adam = members.iter().map(|&m| self.program.calls[m].clone()).collect();
             }
             Op::BatchNorm { .. } | Op::Linear(_) | Op::Conv2dGradInput(_) | Op::LinearGradInput(_) => {
                 let mut last = index;
                 let takes_residual = matches!(call.op, Op::BatchNorm { .. } | Op::Conv2dGradInput(_));
                 if takes_residual && let Some((next, residual)) = self.added(last) {
-                    after.residual = Some(residual);
+                    besides.residual = Some(residual);
                     members.push(next);
                     last = next;
                 }
@@ -166,17 +166,17 @@ impl Fuser<'_> {
                 let then = &self.program.calls[next];
                 let result = self.program.calls[last].outputs[0].storage;
                 match (&call.op, &then.op) {
-                    (Op::BatchNorm { .. } | Op::Linear(_), Op::Relu) => after.rectify = true,
+                    (Op::BatchNorm { .. } | Op::Linear(_), Op::Relu) => besides.rectify = true,
                     (Op::Conv2dGradInput(_) | Op::LinearGradInput(_), Op::ReluGrad)
                         if then.inputs[0].storage != result =>
                     {
-                        after.mask = Some(then.inputs[0].clone());
+                        besides.mask = Some(then.inputs[0].clone());
                     }
                     _ => return None,
                 }
                 members.push(next);
                 position = next;
-                let late = call.inputs.iter().chain(&after.residual);
+                let late = call.inputs.iter().chain(&besides.residual);
                 if !self.may_wait(late, index, position) {
                     return None;
                 }
@@ -189,7 +189,7 @@ impl Fuser<'_> {
             outputs[0].shape = call.outputs[0].shape.clone();
         }
         members.iter().for_each(|&m| self.taken[m] = true);
-        Some((position, Unit { index, call: Call { outputs, ..call.clone() }, after }))
+        Some((position, Unit { index, call: Call { outputs, ..call.clone() }, besides }))
     }
 
     /// Whether the call at `index` updates running statistics with those that `stats` computes.
@@ -220,11 +220,7 @@ impl Fuser<'_> {
 
     /// Whether what the call at `index` does can be done at `position` instead: nothing before that changes what it reads.
     fn may_wait<'o>(&self, read: impl IntoIterator<Item = &'o Operand>, index: usize, position: usize) -> bool {
-        let storages = &self.program.storages;
-        let arena = |o: &Operand| match storages[o.storage].place {
-            Place::Persistent { arena, .. } => Some(arena),
-            Place::Transient => None,
-        };
+        let arena = |o: &Operand| self.program.arena(o);
         let read: Vec<_> = read.into_iter().filter_map(arena).collect();
         let between = &self.program.calls[index + 1..position];
         !between.iter().flat_map(|c| &c.outputs).filter_map(arena).any(|written| read.contains(&written))
@@ -266,16 +262,16 @@ mod tests {
         assert!(alone.iter().map(|u| u.index).eq(0..program.calls.len()), "without fusion all calls in order");
         let fused = units(&program, true, |_| true);
         let count = |f: &dyn Fn(&Unit) -> bool| fused.iter().filter(|u| f(u)).count();
-        assert_eq!(count(&|u| u.after.rectify && u.after.residual.is_none()), 1, "normalised and rectified");
-        assert_eq!(count(&|u| u.after.rectify && u.after.residual.is_some()), 1, "with the residual");
-        assert_eq!(count(&|u| u.after.mask.is_some() && u.after.residual.is_none()), 1, "a gradient rectified");
-        assert_eq!(count(&|u| u.after.mask.is_some() && u.after.residual.is_some()), 1, "added and rectified");
+        assert_eq!(count(&|u| u.besides.rectify && u.besides.residual.is_none()), 1, "normalised and rectified");
+        assert_eq!(count(&|u| u.besides.rectify && u.besides.residual.is_some()), 1, "with the residual");
+        assert_eq!(count(&|u| u.besides.mask.is_some() && u.besides.residual.is_none()), 1, "a gradient rectified");
+        assert_eq!(count(&|u| u.besides.mask.is_some() && u.besides.residual.is_some()), 1, "added and rectified");
         assert_eq!(program.calls.len() - fused.len(), 1 + 2 + 1 + 2, "so many calls fewer");
         // Each storage is written before it is read.
         let mut written: Vec<usize> = Vec::new();
         for unit in &fused {
-            let after = [&unit.after.residual, &unit.after.mask];
-            for o in unit.call.inputs.iter().chain(after.into_iter().flatten()) {
+            let besides = [&unit.besides.residual, &unit.besides.mask];
+            for o in unit.call.inputs.iter().chain(besides.into_iter().flatten()) {
                 let transient = program.storages[o.storage].place == Place::Transient;
                 assert!(!transient || written.contains(&o.storage), "{} reads too early", unit.call.op.name());
             }

@@ -1,7 +1,7 @@
 //! A dispatch under construction.
 
 use super::fold::Folded;
-use super::fuse::Epilogue;
+use super::fuse::Besides;
 use super::{Access, Binding, Dispatch, Lowered, Param, workgroups};
 use crate::tape::{ConvSpec, Operand, Padding, Rows, Work};
 
@@ -77,15 +77,15 @@ impl Launch {
     }
 
     /// What a gradient is masked by, if anything.
-    pub fn masked(self, after: &Epilogue) -> Self {
-        let mask = after.mask.as_ref().map(|mask| after.folds.of(mask).map_or(mask, Folded::loaded));
+    pub fn masked(self, besides: &Besides) -> Self {
+        let mask = besides.mask.as_ref().map(|mask| besides.folds.of(mask).map_or(mask, Folded::loaded));
         self.constant("MASKED", mask.is_some()).read_optional(mask)
     }
 
     /// What is added to a gradient and what it is masked by, if anything.
-    pub fn added_and_masked(self, after: &Epilogue) -> Self {
-        let residual = after.residual.as_ref();
-        self.constant("RESIDUAL", residual.is_some()).read_optional(residual).masked(after)
+    pub fn added_and_masked(self, besides: &Besides) -> Self {
+        let residual = besides.residual.as_ref();
+        self.constant("RESIDUAL", residual.is_some()).read_optional(residual).masked(besides)
     }
 
     /// The coefficients of maps that are computed as they are loaded, with the names of the parameters that say where each
@@ -98,9 +98,9 @@ impl Launch {
     }
 
     /// The parts of sums over channels that a map's kernel writes, if any.
-    pub fn write_parts(self, lowered: &mut Lowered, after: &Epilogue) -> Self {
-        let launch = self.constant("SUMS", after.parts.is_some());
-        match &after.parts {
+    pub fn write_parts(self, lowered: &mut Lowered, besides: &Besides) -> Self {
+        let launch = self.constant("SUMS", besides.parts.is_some());
+        match &besides.parts {
             Some(parts) => launch.write_storage(parts.storage),
             None => launch.write_spare(lowered, 1),
         }

@@ -1,6 +1,6 @@
 //! Linear layers and their gradients.
 
-use super::fuse::Epilogue;
+use super::fuse::Besides;
 use super::launch::Launch;
 use super::variants::Variants;
 use super::{Lowered, workgroups};
@@ -10,13 +10,13 @@ use crate::tape::{Call, Rows};
 const TILE: [usize; 2] = [64, 8];
 
 /// y = w x + b, rectified perhaps.
-pub(super) fn linear(lowered: &mut Lowered, rows: Rows, call: &Call, after: &Epilogue, variants: &Variants) {
+pub(super) fn linear(lowered: &mut Lowered, rows: Rows, call: &Call, besides: &Besides, variants: &Variants) {
     let (x, w, y) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
     let ([o, i], shared, n) = (w.shape.tail(), w.shape.rows(2), y.shape.len());
     let kernel = variants.kernel("linear", call);
     // The index comes last.
     let bind = |launch: Launch| {
-        let launch = launch.rows(rows).constant("RECTIFY", after.rectify);
+        let launch = launch.rows(rows).constant("RECTIFY", besides.rectify);
         launch.read_all(&call.inputs[..3]).read_optional(call.inputs.get(3)).write_all(&call.outputs)
     };
     if kernel == "linear" {
@@ -36,12 +36,12 @@ pub(super) fn linear(lowered: &mut Lowered, rows: Rows, call: &Call, after: &Epi
 }
 
 /// dx = w^T dy, masked perhaps.
-pub(super) fn grad_input(lowered: &mut Lowered, rows: Rows, call: &Call, after: &Epilogue) {
+pub(super) fn grad_input(lowered: &mut Lowered, rows: Rows, call: &Call, besides: &Besides) {
     let (w, n) = (&call.inputs[1].shape, call.outputs[0].shape.len());
     let [o, i] = w.tail();
     let launch = Launch::new(call.op.name()).rows(rows).param("n", n).param("inputs", i).param("outputs", o);
     let launch = launch.param("shared_rows", w.rows(2)).read_all(&call.inputs[..2]).read_optional(call.inputs.get(2));
-    launch.masked(after).write_all(&call.outputs).invocations(lowered, n, 64);
+    launch.masked(besides).write_all(&call.outputs).invocations(lowered, n, 64);
 }
 
 /// dw and db.

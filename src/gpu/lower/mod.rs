@@ -137,7 +137,7 @@ pub fn lower(program: &Program, fusion: Fusion, variants: &Variants) -> Result<L
     }
     for unit in units {
         let first = lowered.dispatches.len();
-        calls::lower_call(&mut lowered, &unit.call, &unit.after, variants);
+        calls::lower_call(&mut lowered, &unit.call, &unit.besides, variants);
         let whole = unit.work();
         for (i, dispatch) in lowered.dispatches[first..].iter_mut().enumerate() {
             dispatch.call = unit.index;

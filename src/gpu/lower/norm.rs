@@ -1,6 +1,6 @@
 //! The reductions of batch normalisation.
 
-use super::fuse::Epilogue;
+use super::fuse::Besides;
 use super::launch::Launch;
 use super::parts::Parts;
 use super::variants::Variants;
@@ -13,11 +13,11 @@ const WHOLE: usize = 8192;
 const PART: usize = 2048;
 
 /// Sums over the values of a channel, in parts where a channel is large.
-pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue, variants: &Variants) {
+pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, besides: &Besides, variants: &Variants) {
     let [batch, channels, h, w] = call.inputs[0].shape.tail();
     let count = batch * h * w;
-    let sums = Sums { call, after, kernel: variants.kernel(call.op.name(), call), channels, pixels: h * w, count };
-    if let Some(parts) = &after.parts {
+    let sums = Sums { call, besides, kernel: variants.kernel(call.op.name(), call), channels, pixels: h * w, count };
+    if let Some(parts) = &besides.parts {
         return sums.merge(lowered, parts);
     }
     let chunk = if count <= WHOLE { WHOLE } else { PART };
@@ -37,7 +37,7 @@ pub(super) fn channel_sums(lowered: &mut Lowered, call: &Call, after: &Epilogue,
 /// What the launches of such sums have in common.
 struct Sums<'a> {
     call: &'a Call,
-    after: &'a Epilogue,
+    besides: &'a Besides,
     kernel: &'static str,
     channels: usize,
     pixels: usize,
@@ -56,7 +56,7 @@ impl Sums<'_> {
 
     /// Constants and parameters. Running statistics and coefficients come with sums that are whole.
     fn launch(&self, stage: u32, chunk: usize, splits: usize) -> Launch {
-        let (coefficients, running) = (self.after.coefficients.as_ref(), self.after.running.as_ref());
+        let (coefficients, running) = (self.besides.coefficients.as_ref(), self.besides.running.as_ref());
         let whole = stage != 1;
         let launch = Launch::new(self.kernel).constant("STAGE", stage);
         let launch = launch.constant("FOLDED", coefficients.is_some() && whole);
@@ -77,7 +77,7 @@ impl Sums<'_> {
 
     /// Scale, and for statistics shift, that coefficients are made of.
     fn parameters(&self, launch: Launch) -> Launch {
-        let at = |i: usize| self.after.coefficients.as_ref().and_then(|c| c.parameters.get(i));
+        let at = |i: usize| self.besides.coefficients.as_ref().and_then(|c| c.parameters.get(i));
         let launch = launch.read_optional(at(0));
         if self.are_statistics() { launch.read_optional(at(1)) } else { launch }
     }
@@ -94,12 +94,12 @@ impl Sums<'_> {
     fn write_whole(&self, lowered: &mut Lowered, launch: Launch) {
         let mut launch = self.parameters(launch).write_all(&self.call.outputs);
         if self.are_statistics() {
-            launch = match &self.after.running {
+            launch = match &self.besides.running {
                 Some(running) => launch.write_all(&running.outputs),
                 None => launch.write_spare(lowered, 1).write_spare(lowered, 1),
             };
         }
-        launch = match &self.after.coefficients {
+        launch = match &self.besides.coefficients {
             Some(coefficients) => launch.write_storage(coefficients.slot.storage),
             None => launch.write_spare(lowered, 4),
         };

@@ -56,8 +56,8 @@ pub fn share(lowered: &mut Lowered, units: &mut [Unit], splits: impl Fn(&Call) -
         let Some(splits) = splits(&units[writer].call) else { continue };
         let [channels, _, _] = units[writer].call.outputs[0].shape.tail();
         let parts = Parts::new(lowered, channels, splits);
-        units[writer].after.parts = Some(parts.clone());
-        units[at].after.parts = Some(parts);
+        units[writer].besides.parts = Some(parts.clone());
+        units[at].besides.parts = Some(parts);
     }
 }
 
@@ -69,7 +69,7 @@ fn writes(unit: &Unit, sums: &Unit) -> bool {
     let alike = match (&unit.call.op, &sums.call.op) {
         (Op::Conv2d(_), Op::BatchNormStats) => same(map, &inputs[0]),
         (Op::Conv2dGradInput(_), &Op::BatchNormGradParams { eps }) => {
-            let normalised = unit.after.mask.as_ref().and_then(|mask| unit.after.folds.of(mask));
+            let normalised = unit.besides.mask.as_ref().and_then(|mask| unit.besides.folds.of(mask));
             let by_these = |f: &Folded| {
                 let statistics = f.statistics.iter().zip(&inputs[2..4]).all(|(a, b)| same(a, b));
                 same(&f.x, &inputs[0]) && statistics && f.eps == eps
@@ -78,5 +78,5 @@ fn writes(unit: &Unit, sums: &Unit) -> bool {
         }
         _ => false,
     };
-    alike && unit.after.parts.is_none()
+    alike && unit.besides.parts.is_none()
 }

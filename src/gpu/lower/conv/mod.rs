@@ -6,7 +6,7 @@ mod tiled;
 pub(in crate::gpu) use matrix::WORKGROUP_BYTES as MATRIX_BYTES;
 
 use super::calls::sum_rows;
-use super::fuse::Epilogue;
+use super::fuse::Besides;
 use super::launch::Launch;
 use super::variants::{MATRIX, MatrixUnit, Variants, is_inexact, variant_of};
 use super::{Lowered, workgroups};
@@ -38,7 +38,7 @@ struct Cover {
 }
 
 /// Convolution and its input gradient.
-pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after: &Epilogue, variants: &Variants) {
+pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, besides: &Besides, variants: &Variants) {
     let (input, w, output) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
     let forward = matches!(call.op, Op::Conv2d(_));
     if let Some((kernel, Cover { constants, count: (name, count), groups, .. })) = cover(spec, call, variants) {
@@ -46,7 +46,7 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
         let launch = Launch::new(kernel).constants(&constants);
         let launch = if is_inexact(variant) && !forward { launch.constant("SCALE", scale(input)) } else { launch };
         let launch = launch.param(name, count);
-        let folded = after.folds.of(input);
+        let folded = besides.folds.of(input);
         let launch = launch.load("FOLDED", input, folded).read(w);
         let launch = if forward {
             let residual = folded.and_then(|f| f.residual.as_ref());
@@ -54,8 +54,8 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
             let launch = launch.constant("RECTIFY", folded.is_some_and(|f| f.rectify));
             launch.coefficients([("first", folded)])
         } else {
-            let mask = after.mask.as_ref().and_then(|mask| after.folds.of(mask));
-            let launch = launch.added_and_masked(after).constant("MASK_FOLDED", mask.is_some());
+            let mask = besides.mask.as_ref().and_then(|mask| besides.folds.of(mask));
+            let launch = launch.added_and_masked(besides).constant("MASK_FOLDED", mask.is_some());
             let launch = launch.read_optional(folded.map(|f| &f.x));
             launch.coefficients([("first", folded), ("mask_first", mask)])
         };
@@ -68,7 +68,7 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
                 None => launch.write_spare(lowered, 1),
             };
         }
-        return launch.write_parts(lowered, after).groups(lowered, groups);
+        return launch.write_parts(lowered, besides).groups(lowered, groups);
     }
     let [_, _, kh, kw] = w.shape.tail();
     let (x, y) = if forward { (input, output) } else { (output, input) };
@@ -80,7 +80,7 @@ pub(super) fn convolve(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after
     let row_blocks = apart * columns.div_ceil(4 * apart);
     let blocks = batch * rows * row_blocks;
     let launch = Launch::new(call.op.name()).read_all(&call.inputs);
-    let launch = if forward { launch } else { launch.added_and_masked(after) };
+    let launch = if forward { launch } else { launch.added_and_masked(besides) };
     let launch = launch.window(kh, kw, spec);
     let launch = launch.param("blocks", blocks).param("row_blocks", row_blocks);
     let launch = launch.param("in_channels", ci).param("height", h).param("width", wd);
@@ -165,7 +165,7 @@ struct WeightCover {
 }
 
 /// The weight gradient: tiles over the weights, splits over the pixels, then the sum of the splits.
-pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, after: &Epilogue, variants: &Variants) {
+pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, besides: &Besides, variants: &Variants) {
     let (x, dy, dw) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
     if let Some((kernel, WeightCover { constants, tiles, parts, count: (name, count) })) =
         weight_cover(spec, call, variants)
@@ -177,7 +177,7 @@ pub(super) fn grad_weight(lowered: &mut Lowered, spec: ConvSpec, call: &Call, af
         let launch = Launch::new(kernel).constants(&constants);
         let launch = if variant == MATRIX { launch.constant("SCALE", scale(dy)) } else { launch };
         let launch = launch.param(name, count).param("chunk", split.chunk);
-        let [of_x, of_dy] = [x, dy].map(|o| after.folds.of(o));
+        let [of_x, of_dy] = [x, dy].map(|o| besides.folds.of(o));
         let launch = launch.load("X_FOLDED", x, of_x).load("DY_FOLDED", dy, of_dy);
         let launch = launch.constant("RECTIFY", of_x.is_some_and(|f| f.rectify));
         let launch = launch.read_optional(of_dy.map(|f| &f.x));
