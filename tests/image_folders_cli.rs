@@ -134,6 +134,7 @@ fn mistakes_are_explained() {
     place.says(&["train", "photos", "-k", "25"], 2, &["photos has only 24 images"]);
     place.says(&["train", "usps"], 2, &["data set usps was not found"]);
     place.says(&["train", "mnist5k", "--size", "32"], 2, &["only folders of images are brought to a size"]);
+    place.says(&["train", "mnist5k", "--fit", "pad"], 2, &["fit = pad: only folders of images"]);
     place.says(&["train", "--resume", "run", "-k", "3"], 2, &["cannot be used with"]);
     place.says(&["train", "instagram", "--data", "nowhere"], 2, &["a folder instagram of photographs"]);
     fs::rename(place.path("photos"), place.path("instagram")).expect("renamed");

@@ -31,11 +31,15 @@ pub fn load(config: &Config, places: &Places, quiet: bool) -> Result<ImageSet, F
     let (folder, name) = match Source::find(&config.dataset, &data_folders(&places.data))? {
         Source::Folder(folder, name) => (folder, name),
         Source::Known(known, location) => {
-            if config.image_size > 0 {
+            let asked = [
+                (config.image_size > 0).then(|| format!("image_size = {}", config.image_size)),
+                (config.fit != images::Fit::default().name()).then(|| format!("fit = {}", config.fit)),
+            ];
+            if let Some(asked) = asked.into_iter().flatten().next() {
                 let (c, h, w) = known.shape;
                 return Err(Failure::User(format!(
-                    "image_size = {}: only folders of images are brought to a size, and {} is {c}x{h}x{w}",
-                    config.image_size, known.name
+                    "{asked}: only folders of images are brought to a size, and {} is {c}x{h}x{w}",
+                    known.name
                 )));
             }
             let set = location.load(known)?;
