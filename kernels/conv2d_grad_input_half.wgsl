@@ -15,8 +15,8 @@
 // shared/conv_tile.wgsl.
 // Workgroup: LANES, 32 blocks of 4 pixels x groups of channels. Grid: x, y = tiles of 32 blocks (linear, folded); z =
 // groups of channels.
-// Deterministic: one invocation sums each output, in ascending order of (o, -ky, -kx); parts
-// by a tree of fixed shape. A gather, no atomics.
+// Deterministic: one invocation sums each output, in ascending order of (o, -ky, -kx); parts by a tree
+// of fixed shape. A gather, no atomics.
 
 enable f16;
 

@@ -11,8 +11,8 @@
 // stride 2) and 6 (3) of weights for 96 (48) multiply-adds, all from workgroup memory.
 // Workgroup: LANES, 32 blocks of 4 pixels x groups of channels. Grid: x, y = tiles of 32 blocks (linear, folded); z =
 // groups of channels.
-// Deterministic: one invocation sums each output, in ascending order of (i, ky, kx); parts
-// by a tree of fixed shape.
+// Deterministic: one invocation sums each output, in ascending order of (i, ky, kx); parts by a tree of
+// fixed shape.
 
 //#import conv_tile
 //#import folded_norm

@@ -42,7 +42,8 @@ pub struct Choice {
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
     /// Switch a saving off: winograd (the CPU's convolution), chains (its rows that stay in cache through many
-    /// operations), fusion (the GPU's operations that run as one kernel), folding (its normalisations done in convolutions), reuse (memory shared between results), avx512 (the CPU's registers of sixteen numbers), simd (its
+    /// operations), fusion (the GPU's operations that run as one kernel), folding (its normalisations done in
+    /// convolutions), reuse (memory shared between results), avx512 (the CPU's registers of sixteen numbers), simd (its
     /// vectors altogether); may be repeated
     #[arg(long, value_name = "SAVING", value_parser = SAVINGS)]
     without: Vec<String>,

@@ -15,7 +15,7 @@ use crate::tape::{Call, Op, Operand, Place, Program};
 /// A map that is computed as it is loaded.
 #[derive(Clone, Debug)]
 pub struct Folded {
-    /// The storage that would have been written.
+    /// The storage of the map.
     storage: usize,
     /// What is normalised.
     pub x: Operand,
@@ -81,7 +81,7 @@ impl Coefficients {
     }
 }
 
-/// What a unit loads that nobody writes.
+/// The maps that a unit computes as it loads them.
 #[derive(Clone, Debug, Default)]
 pub struct Folds(Vec<Folded>);
 
@@ -116,7 +116,8 @@ pub fn fold(lowered: &mut Lowered, program: &Program, units: Vec<Unit>, loading:
         let (x, out) = (unit.call.inputs[0].clone(), &unit.call.outputs[0]);
         let dy = is_gradient(&unit).then(|| unit.call.inputs[1].clone());
         let [channels, _, _] = out.shape.tail();
-        let statistics = unit.call.inputs[dy.iter().len() + 1..][..2].to_vec();
+        let maps = 1 + usize::from(dy.is_some());
+        let statistics = unit.call.inputs[maps..maps + 2].to_vec();
         let (storage, written) = (out.storage, written.then(|| out.clone()));
         let Besides { residual, rectify, .. } = unit.besides;
         let folded = Folded { storage, x, statistics, dy, residual, rectify, written, eps, slot };

@@ -126,13 +126,9 @@ fn cover(spec: ConvSpec, call: &Call, variants: &Variants) -> Option<(&'static s
     let (input, w, output) = (&call.inputs[0], &call.inputs[1], &call.outputs[0]);
     let [_, _, kh, kw] = w.shape.tail();
     let spec = padded(matches!(call.op, Op::Conv2d(_)), spec).filter(|_| [kh, kw] == [3, 3])?;
-    let mut kernels = variants.kernels(call.op.name(), call);
-    kernels.find_map(|kernel| {
-        let cover = match variant_of(kernel).1 {
-            MATRIX => variants.unit.and_then(|unit| matrix::convolution(spec, input, output, unit)),
-            variant => tiled::convolution(spec, input, output, variant),
-        };
-        Some((kernel, cover?))
+    first_that_fits(call, variants, |variant| match variant {
+        MATRIX => variants.unit.and_then(|unit| matrix::convolution(spec, input, output, unit)),
+        _ => tiled::convolution(spec, input, output, variant),
     })
 }
 
@@ -143,14 +139,19 @@ fn weight_cover(spec: ConvSpec, call: &Call, variants: &Variants) -> Option<(&'s
     if [kh, kw] != [3, 3] {
         return None;
     }
-    let mut kernels = variants.kernels(call.op.name(), call);
-    kernels.find_map(|kernel| {
-        let cover = match variant_of(kernel).1 {
-            MATRIX => variants.unit.and_then(|unit| matrix::weights(spec, x, dy, unit)),
-            variant => tiled::weights(spec, x, dy, variant),
-        };
-        Some((kernel, cover?))
+    first_that_fits(call, variants, |variant| match variant {
+        MATRIX => variants.unit.and_then(|unit| matrix::weights(spec, x, dy, unit)),
+        _ => tiled::weights(spec, x, dy, variant),
     })
+}
+
+/// The first of the kernels chosen for a call whose variant covers it.
+fn first_that_fits<C>(
+    call: &Call,
+    variants: &Variants,
+    cover: impl Fn(&str) -> Option<C>,
+) -> Option<(&'static str, C)> {
+    variants.kernels(call.op.name(), call).find_map(|kernel| Some((kernel, cover(variant_of(kernel).1)?)))
 }
 
 /// How a kernel for 3x3 windows covers the weights, and the positions that it sums over.
