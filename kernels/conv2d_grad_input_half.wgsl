@@ -71,11 +71,13 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(s * CHANNELS + c) * 9u + 8u - tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) -> vec2<f32> {
-    let value = finished(i, c, sum * (1.0 / SCALE));
-    let xhat = standard(i, c);
+fn results(i: vec4<u32>, c: u32, sums: vec4<f32>) -> Results {
+    let of_masks = alike(mask_coefficients_of(c));
+    return Results(finished(i, of_masks, sums * (1.0 / SCALE)), standard(i, of_masks));
+}
+
+fn store(i: u32, value: f32) {
     dx[i] = value;
-    return vec2<f32>(value * xhat, value);
 }
 
 @compute @workgroup_size(LANES)

@@ -61,18 +61,30 @@ var<storage, read_write> parts: array<f32>;
 fn keep(e: u32, i: u32, value: f32) {
 }
 
-fn element(which: u32, i: u32, c: u32) -> f32 {
-    return pixel(i, coefficients_of(c)) * SCALE;
+fn elements(which: u32, i: vec4<u32>, c: vec4<u32>) -> vec4<f32> {
+    return pixels(i, of_channels(c)) * SCALE;
 }
 
 fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(s * CHANNELS + c) * 9u + 8u - tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) -> f32 {
-    let value = finished(i, c, sum * (1.0 / SCALE));
+fn results(i: vec4<u32>, c: vec4<u32>, sums: vec4<f32>) -> vec4<f32> {
+    let of_masks = of_each(
+        mask_coefficients_of(c.x),
+        mask_coefficients_of(c.y),
+        mask_coefficients_of(c.z),
+        mask_coefficients_of(c.w),
+    );
+    return finished(i, of_masks, sums * (1.0 / SCALE));
+}
+
+fn store(i: u32, value: f32) {
     dx[i] = value;
-    return value;
+}
+
+fn xhat(i: vec4<u32>, c: u32) -> vec4<f32> {
+    return standard(i, alike(mask_coefficients_of(c)));
 }
 
 @compute @workgroup_size(LANES)

@@ -67,11 +67,11 @@ var<workgroup> sh_sums: array<f32, SUMS_LEN>;
 fn keep(e: u32, i: u32, value: f32) {
 }
 
-fn element(map: u32, i: u32, c: u32) -> f32 {
+fn elements(map: u32, i: vec4<u32>, c: vec4<u32>) -> vec4<f32> {
     if map == 0u {
-        return input(i, c);
+        return inputs(i, c);
     }
-    return gradient(i, c) * SCALE;
+    return gradients(i, c) * SCALE;
 }
 
 @compute @workgroup_size(LANES)

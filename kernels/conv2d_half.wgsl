@@ -63,9 +63,12 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) -> vec2<f32> {
-    y[i] = sum;
-    return vec2<f32>(sum, 0.0);
+fn results(i: vec4<u32>, c: u32, sums: vec4<f32>) -> Results {
+    return Results(sums, vec4<f32>());
+}
+
+fn store(i: u32, value: f32) {
+    y[i] = value;
 }
 
 @compute @workgroup_size(LANES)

@@ -52,8 +52,8 @@ var<storage, read_write> parts: array<f32>;
 // Whether this workgroup writes the source at its positions.
 var<private> writes: bool;
 
-fn element(which: u32, i: u32, c: u32) -> f32 {
-    return pixel(i, coefficients_of(c));
+fn elements(which: u32, i: vec4<u32>, c: vec4<u32>) -> vec4<f32> {
+    return pixels(i, of_channels(c));
 }
 
 fn keep(e: u32, i: u32, value: f32) {
@@ -67,14 +67,17 @@ fn weight(s: u32, c: u32, tap: u32) -> f32 {
     return w[(c * SOURCES + s) * 9u + tap];
 }
 
-fn store(i: u32, c: u32, sum: f32) -> f32 {
-    y[i] = sum;
-    return sum;
+fn results(i: vec4<u32>, c: vec4<u32>, sums: vec4<f32>) -> vec4<f32> {
+    return sums;
+}
+
+fn store(i: u32, value: f32) {
+    y[i] = value;
 }
 
 // Not wanted here.
-fn standard(i: u32, c: u32) -> f32 {
-    return 0.0;
+fn xhat(i: vec4<u32>, c: u32) -> vec4<f32> {
+    return vec4<f32>();
 }
 
 @compute @workgroup_size(LANES)

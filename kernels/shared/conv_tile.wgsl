@@ -3,7 +3,8 @@
 // sum[b,c,p] = sum over s, ky, kx of weight(s, c, 3 ky + kx) source[b, s, STRIDE p + (ky,kx) - PAD], zero outside
 //
 // Pixels are numbered in blocks of 4 neighbours of a row, rows and images in ascending order; a workgroup takes 32 of
-// these blocks for LANES / 32 groups of channels. Rows count with the padding that they need: image b begins at padded row
+// these blocks for LANES / 32 groups of channels. What is not there is loaded from the nearest place that is, and then zero:
+// loads in a branch would wait for each other. Rows count with the padding that they need: image b begins at padded row
 // b IMAGE_ROWS, so the rows of a tile are consecutive whether or not it crosses from one image to the next. DEPTH source
 // channels at a time are brought to workgroup memory, the padded rows as vec4s (an invocation's pixels and those beside
 // them are then two loads, three with stride 2) and the weights as one vec4 for 4 channels, the same for a whole warp.
@@ -12,15 +13,17 @@
 //   Element: f32 or f16, what the rows are in workgroup memory. Each invocation loads its own pixels, and a warp moves half
 //   as many bytes with f16. Weights stay f32: one load serves the whole warp, and not to convert them is cheaper.
 //   fn packed(v: vec4<f32>) -> vec4<Element>   four pixels as they are kept
-//   fn pixel(i: u32, c: vec4<f32>) -> f32   element i of the source [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
+//   shared/folded_norm.wgsl
+//   fn pixels(i: vec4<u32>, c: mat4x4<f32>) -> vec4<f32>   elements i of the source [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
 //   fn coefficients_of(s: u32) -> vec4<f32> what a pixel of source channel s is computed with
 //   WRITES: bool                            whether the source is written as it is loaded; STRIDE = PAD = 1
 //   fn keep(i: u32, value: f32)             writes pixel i of the source, called once for each
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
-//   fn store(i: u32, c: u32, sum: f32) -> vec2<f32>   stores element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel
-//   c, and gives two numbers to be summed
-//   CENTRED: bool   whether parts are the mean of the sums and their squared deviations, the first number being the sum; the
-//   sums of both numbers otherwise
+//   fn results(i: vec4<u32>, c: u32, sums: vec4<f32>) -> Results   of the sums at elements i of the result
+//   [B,CHANNELS,HEIGHT,WIDTH], of channel c
+//   fn store(i: u32, value: f32)            stores element i of the result
+//   CENTRED: bool   whether parts are the mean of the result and its squared deviations; the sums of result times xhat and of
+//   the result otherwise
 //   parts: array<f32>   [2,CHANNELS,tiles], what SUMS writes of the pixels of every tile, and how many they are, [tiles]
 
 override LANES: u32 = 64u;
@@ -80,22 +83,37 @@ fn padded_row(at: Place) -> u32 {
     return at.b * IMAGE_ROWS + at.y * STRIDE;
 }
 
-// Four neighbouring columns of a source channel, `start` being the row's element 0.
-fn columns(start: u32, inside: bool, x: i32, s: u32) -> vec4<f32> {
-    var v = vec4<f32>();
-    if inside {
-        let c = coefficients_of(s);
-        if x >= 0 && x < i32(SOURCE_WIDTH) { v.x = pixel(start + u32(x), c); }
-        if x + 1 >= 0 && x + 1 < i32(SOURCE_WIDTH) { v.y = pixel(start + u32(x + 1), c); }
-        if x + 2 >= 0 && x + 2 < i32(SOURCE_WIDTH) { v.z = pixel(start + u32(x + 2), c); }
-        if x + 3 >= 0 && x + 3 < i32(SOURCE_WIDTH) { v.w = pixel(start + u32(x + 3), c); }
-    }
-    return v;
+// Four neighbouring columns of a padded row: where they are in the first channel of the source, and which are there.
+struct Columns {
+    i: vec4<u32>,
+    there: vec4<bool>,
 }
 
-// Whether pixels of a block are this workgroup's to write.
-fn is_own(block: u32, tile: u32, group: u32) -> bool {
-    return group == 0u && block / TILE == tile;
+fn columns(row: u32, column: u32, last_image: u32) -> Columns {
+    // The last block may be followed by rows of no image.
+    let b = min(row / IMAGE_ROWS, last_image);
+    let y = i32(row % IMAGE_ROWS) - i32(PAD);
+    let near_y = clamp(y, 0, i32(SOURCE_HEIGHT) - 1);
+    let x = vec4<i32>(i32(column) - i32(PAD)) + vec4<i32>(0, 1, 2, 3);
+    let near_x = clamp(x, vec4<i32>(0), vec4<i32>(i32(SOURCE_WIDTH) - 1));
+    let start = (b * SOURCES * SOURCE_HEIGHT + u32(near_y)) * SOURCE_WIDTH;
+    let is_row = y == near_y && row / IMAGE_ROWS <= last_image;
+    return Columns(start + vec4<u32>(near_x), (x == near_x) & vec4<bool>(is_row));
+}
+
+// Columns of source channel s.
+fn brought(at: Columns, s: u32) -> vec4<f32> {
+    let v = pixels(at.i + s * SOURCE_HEIGHT * SOURCE_WIDTH, alike(coefficients_of(s)));
+    return select(vec4<f32>(), v, at.there);
+}
+
+// Those of the columns of source channel s that are this workgroup's to write are written.
+fn write_source(at: Columns, own: vec4<bool>, s: u32, v: vec4<f32>) {
+    let i = at.i + s * SOURCE_HEIGHT * SOURCE_WIDTH;
+    if own.x { keep(i.x, v.x); }
+    if own.y { keep(i.y, v.y); }
+    if own.z { keep(i.z, v.z); }
+    if own.w { keep(i.w, v.w); }
 }
 
 // Computes and stores what is an invocation's. `tile` and `group` (of channels) are the workgroup's, `blocks` counts those of
@@ -107,26 +125,23 @@ fn convolve_tile(tile: u32, group: u32, lane: u32, blocks: u32) {
     let sums = tile_sums(tile, group, lane, blocks);
     let block = tile * TILE + lane % TILE;
     let channel = (group * (LANES / TILE) + lane / TILE) * select(4u, 8u, WIDE);
-    var low = Stored();
+    // Lanes past the last block have no pixels.
+    let at = place(min(block, blocks - 1u));
+    let count = select(0u, min(WIDTH - at.x, 4u), block < blocks);
+    let low = store_quad(at, count, channel, sums.low);
     var high = Stored();
-    var pixels = 0u;
-    if block < blocks {
-        let at = place(block);
-        pixels = min(WIDTH - at.x, 4u);
-        low = store_quad(at, channel, sums.low);
-        if WIDE {
-            high = store_quad(at, channel + 4u, sums.high);
-        }
+    if WIDE {
+        high = store_quad(at, count, channel + 4u, sums.high);
     }
     if SUMS {
         let first = over_blocks(lane, Channels(low.first, high.first));
         if CENTRED {
-            let count = f32(pixels_before(min(tile * TILE + TILE, blocks)) - pixels_before(tile * TILE));
-            let mean = Channels(first.low / count, first.high / count);
-            let squares = Channels(deviations(sums.low, mean.low, pixels), deviations(sums.high, mean.high, pixels));
+            let all = f32(pixels_before(min(tile * TILE + TILE, blocks)) - pixels_before(tile * TILE));
+            let mean = Channels(first.low / all, first.high / all);
+            let squares = Channels(deviations(sums.low, mean.low, count), deviations(sums.high, mean.high, count));
             write_parts(tile, lane, blocks, channel, mean, over_blocks(lane, squares));
             if group == 0u && lane == 0u {
-                parts[2u * CHANNELS * ((blocks + TILE - 1u) / TILE) + tile] = count;
+                parts[2u * CHANNELS * ((blocks + TILE - 1u) / TILE) + tile] = all;
             }
         } else {
             write_parts(tile, lane, blocks, channel, first, over_blocks(lane, Channels(low.second, high.second)));
@@ -134,33 +149,68 @@ fn convolve_tile(tile: u32, group: u32, lane: u32, blocks: u32) {
     }
 }
 
-// Sums over pixels of what `store` gives, for 4 channels.
+// What is stored of a channel at four pixels, and what parts need of it besides.
+struct Results {
+    values: vec4<f32>,
+    xhat: vec4<f32>,
+}
+
+// Sums over pixels of what is stored, for 4 channels: of the values or, unless CENTRED, of these times xhat; of the values.
 struct Stored {
     first: vec4<f32>,
     second: vec4<f32>,
 }
 
-// 4 channels at 4 pixels.
-fn store_quad(at: Place, first: u32, sums: array<vec4<f32>, 4>) -> Stored {
-    var result = Stored();
-    for (var c = 0u; c < 4u; c += 1u) {
-        if first + c < CHANNELS {
-            let i = ((at.b * CHANNELS + first + c) * HEIGHT + at.y) * WIDTH + at.x;
-            var stored = store(i, first + c, sums[0][c]);
-            if at.x + 1u < WIDTH {
-                stored += store(i + 1u, first + c, sums[1][c]);
-            }
-            if at.x + 2u < WIDTH {
-                stored += store(i + 2u, first + c, sums[2][c]);
-            }
-            if at.x + 3u < WIDTH {
-                stored += store(i + 3u, first + c, sums[3][c]);
-            }
-            result.first[c] = stored.x;
-            result.second[c] = stored.y;
-        }
+// 4 channels at the first `count` pixels of a block. Everything is loaded before anything is stored.
+fn store_quad(at: Place, count: u32, first: u32, sums: array<vec4<f32>, 4>) -> Stored {
+    let x = min(vec4<u32>(at.x) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(WIDTH - 1u));
+    let i = ((at.b * CHANNELS + first) * HEIGHT + at.y) * WIDTH + x;
+    let r0 = of_channel(i, first, 0u, vec4<f32>(sums[0].x, sums[1].x, sums[2].x, sums[3].x));
+    let r1 = of_channel(i, first, 1u, vec4<f32>(sums[0].y, sums[1].y, sums[2].y, sums[3].y));
+    let r2 = of_channel(i, first, 2u, vec4<f32>(sums[0].z, sums[1].z, sums[2].z, sums[3].z));
+    let r3 = of_channel(i, first, 3u, vec4<f32>(sums[0].w, sums[1].w, sums[2].w, sums[3].w));
+    store_channel(i, count, first, 0u, r0.values);
+    store_channel(i, count, first, 1u, r1.values);
+    store_channel(i, count, first, 2u, r2.values);
+    store_channel(i, count, first, 3u, r3.values);
+    let plain = vec4<f32>(
+        over_pixels(r0.values, count),
+        over_pixels(r1.values, count),
+        over_pixels(r2.values, count),
+        over_pixels(r3.values, count),
+    );
+    if CENTRED {
+        return Stored(plain, vec4<f32>());
     }
-    return result;
+    let scaled = vec4<f32>(
+        over_pixels(r0.values * r0.xhat, count),
+        over_pixels(r1.values * r1.xhat, count),
+        over_pixels(r2.values * r2.xhat, count),
+        over_pixels(r3.values * r3.xhat, count),
+    );
+    return Stored(scaled, plain);
+}
+
+// Of channel `first` + c; of the last if there are fewer.
+fn of_channel(i: vec4<u32>, first: u32, c: u32, sums: vec4<f32>) -> Results {
+    let channel = min(first + c, CHANNELS - 1u);
+    return results(i + (channel - first) * HEIGHT * WIDTH, channel, sums);
+}
+
+fn store_channel(i: vec4<u32>, count: u32, first: u32, c: u32, values: vec4<f32>) {
+    if first + c >= CHANNELS {
+        return;
+    }
+    let at = i + c * HEIGHT * WIDTH;
+    if count > 0u { store(at.x, values.x); }
+    if count > 1u { store(at.y, values.y); }
+    if count > 2u { store(at.z, values.z); }
+    if count > 3u { store(at.w, values.w); }
+}
+
+fn over_pixels(values: vec4<f32>, count: u32) -> f32 {
+    let v = select(vec4<f32>(), values, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
+    return v.x + v.y + v.z + v.w;
 }
 
 // Squared deviations from the mean at the first pixels of a block.
@@ -244,25 +294,25 @@ fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
         let depth = min(DEPTH, SOURCES - begin);
         for (var e = lane; e < rows * ROW_VECS; e += LANES) {
             let row = first_row + e / ROW_VECS;
-            let b = row / IMAGE_ROWS;
-            let y = i32(row % IMAGE_ROWS) - i32(PAD);
-            let x = i32(e % ROW_VECS * 4u) - i32(PAD);
-            // The last block may be followed by rows of no image.
-            let inside = y >= 0 && y < i32(SOURCE_HEIGHT) && b <= last.b;
-            let start = ((b * SOURCES + begin) * SOURCE_HEIGHT + u32(max(y, 0))) * SOURCE_WIDTH;
-            for (var d = 0u; d < depth; d += 1u) {
-                let at_row = start + d * SOURCE_HEIGHT * SOURCE_WIDTH;
-                let v = columns(at_row, inside, x, begin + d);
-                sh_rows[d * PATCH + e] = packed(v);
-                if WRITES && inside {
-                    // One column to the left of a block, and three of it.
-                    let block = (b * HEIGHT + u32(y)) * ROW_BLOCKS + e % ROW_VECS;
-                    if x > 0 && x < i32(SOURCE_WIDTH) && is_own(block - 1u, tile, group) { keep(at_row + u32(x), v.x); }
-                    if e % ROW_VECS < ROW_BLOCKS && is_own(block, tile, group) {
-                        keep(at_row + u32(x + 1), v.y);
-                        if x + 2 < i32(SOURCE_WIDTH) { keep(at_row + u32(x + 2), v.z); }
-                        if x + 3 < i32(SOURCE_WIDTH) { keep(at_row + u32(x + 3), v.w); }
-                    }
+            let vec = e % ROW_VECS;
+            let places = columns(row, vec * 4u, last.b);
+            var own = vec4<bool>();
+            if WRITES && group == 0u {
+                // One column to the left of a block, and three of it.
+                let block = (row / IMAGE_ROWS * HEIGHT + row % IMAGE_ROWS - PAD) * ROW_BLOCKS + vec;
+                let blocks_of = vec4<u32>(block - 1u, block, block, block);
+                own = places.there & (blocks_of / vec4<u32>(TILE) == vec4<u32>(tile));
+            }
+            // Two channels at a time, their loads together; the last once more if they are odd.
+            for (var d = 0u; d < depth; d += 2u) {
+                let next = min(d + 1u, depth - 1u);
+                let v0 = brought(places, begin + d);
+                let v1 = brought(places, begin + next);
+                sh_rows[d * PATCH + e] = packed(v0);
+                sh_rows[next * PATCH + e] = packed(v1);
+                if WRITES {
+                    write_source(places, own, begin + d, v0);
+                    write_source(places, own & vec4<bool>(next > d), begin + next, v1);
                 }
             }
         }
@@ -270,14 +320,11 @@ fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
             let tap = e % 9u;
             let d = e / 9u % DEPTH;
             let q = e / (9u * DEPTH);
-            var v = vec4<f32>();
-            for (var j = 0u; j < 4u; j += 1u) {
-                let channel = first + 4u * q + j;
-                if channel < CHANNELS && d < depth {
-                    v[j] = weight(begin + d, channel, tap);
-                }
-            }
-            sh_weights[(d * 9u + tap) * quads + q] = v;
+            let s = min(begin + d, SOURCES - 1u);
+            let c = min(vec4<u32>(first + 4u * q) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(CHANNELS - 1u));
+            // Those of channels that are not there meet what is not stored.
+            sh_weights[(d * 9u + tap) * quads + q] =
+                vec4<f32>(weight(s, c.x, tap), weight(s, c.y, tap), weight(s, c.z, tap), weight(s, c.w, tap));
         }
         workgroupBarrier();
         for (var d = 0u; d < depth; d += 1u) {

@@ -11,7 +11,7 @@ override RESIDUAL: bool = false;
 override MASKED: bool = false;
 override MASK_FOLDED: bool = false;
 
-// What pixels of channel s of dy are computed with.
+// What a pixel of channel s of dy is computed with.
 fn coefficients_of(s: u32) -> vec4<f32> {
     if FOLDED {
         return coefficients[params.first + s];
@@ -19,34 +19,52 @@ fn coefficients_of(s: u32) -> vec4<f32> {
     return vec4<f32>();
 }
 
-// Pixel i of dy, of a channel with these coefficients.
-fn pixel(i: u32, c: vec4<f32>) -> f32 {
-    if FOLDED {
-        return normalised_gradient(source[i], before[i], c);
-    }
-    return source[i];
+// What pixels of channels s are computed with.
+fn of_channels(s: vec4<u32>) -> mat4x4<f32> {
+    return of_each(coefficients_of(s.x), coefficients_of(s.y), coefficients_of(s.z), coefficients_of(s.w));
 }
 
-// The gradient at element i, of channel c.
-fn finished(i: u32, c: u32, sum: f32) -> f32 {
-    var value = sum;
+// Pixels i of dy, with their coefficients.
+fn pixels(i: vec4<u32>, c: mat4x4<f32>) -> vec4<f32> {
+    let dy = vec4<f32>(source[i.x], source[i.y], source[i.z], source[i.w]);
+    if FOLDED {
+        return normalised_gradient(dy, vec4<f32>(before[i.x], before[i.y], before[i.z], before[i.w]), c);
+    }
+    return dy;
+}
+
+// What a pixel of channel c of a folded mask is computed with.
+fn mask_coefficients_of(c: u32) -> vec4<f32> {
+    if MASK_FOLDED {
+        return coefficients[params.mask_first + c];
+    }
+    return vec4<f32>();
+}
+
+fn masks(i: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(mask[i.x], mask[i.y], mask[i.z], mask[i.w]);
+}
+
+// The gradient at elements i, with the coefficients of their masks.
+fn finished(i: vec4<u32>, c: mat4x4<f32>, sums: vec4<f32>) -> vec4<f32> {
+    var values = sums;
     if RESIDUAL {
-        value += residual[i];
+        values += vec4<f32>(residual[i.x], residual[i.y], residual[i.z], residual[i.w]);
     }
     if MASKED {
-        var m = mask[i];
+        var m = masks(i);
         if MASK_FOLDED {
-            m = normalised(m, coefficients[params.mask_first + c]);
+            m = normalised(m, c);
         }
-        value = select(0.0, value, m > 0.0);
+        values = select(vec4<f32>(), values, m > vec4<f32>());
     }
-    return value;
+    return values;
 }
 
-// xhat of the folded mask at element i, of channel c.
-fn standard(i: u32, c: u32) -> f32 {
+// xhat of folded masks at elements i.
+fn standard(i: vec4<u32>, c: mat4x4<f32>) -> vec4<f32> {
     if MASK_FOLDED {
-        return standardised(mask[i], coefficients[params.mask_first + c]);
+        return standardised(masks(i), c);
     }
-    return 0.0;
+    return vec4<f32>();
 }

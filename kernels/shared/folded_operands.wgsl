@@ -10,22 +10,30 @@ override X_FOLDED: bool = false;
 override RECTIFY: bool = false;
 override DY_FOLDED: bool = false;
 
-// Element i of x, of channel c.
-fn input(i: u32, c: u32) -> f32 {
-    var value = x[i];
-    if X_FOLDED {
-        value = normalised(value, coefficients[params.x_first + c]);
-    }
-    if RECTIFY {
-        value = rectified(value);
-    }
-    return value;
+// Coefficients of channels c, those of channel 0 being at `first`.
+fn of_channels(first: u32, c: vec4<u32>) -> mat4x4<f32> {
+    let at = first + c;
+    return of_each(coefficients[at.x], coefficients[at.y], coefficients[at.z], coefficients[at.w]);
 }
 
-// Element i of dy, of channel c.
-fn gradient(i: u32, c: u32) -> f32 {
-    if DY_FOLDED {
-        return normalised_gradient(dy[i], before[i], coefficients[params.dy_first + c]);
+// Elements i of x, of channels c.
+fn inputs(i: vec4<u32>, c: vec4<u32>) -> vec4<f32> {
+    var values = vec4<f32>(x[i.x], x[i.y], x[i.z], x[i.w]);
+    if X_FOLDED {
+        values = normalised(values, of_channels(params.x_first, c));
     }
-    return dy[i];
+    if RECTIFY {
+        values = rectified(values);
+    }
+    return values;
+}
+
+// Elements i of dy, of channels c.
+fn gradients(i: vec4<u32>, c: vec4<u32>) -> vec4<f32> {
+    let values = vec4<f32>(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
+    if DY_FOLDED {
+        let x = vec4<f32>(before[i.x], before[i.y], before[i.z], before[i.w]);
+        return normalised_gradient(values, x, of_channels(params.dy_first, c));
+    }
+    return values;
 }

@@ -1,4 +1,4 @@
-// A pixel of the map that a convolution loads: as it is, or computed by FOLDED from the map before, see folded_norm.wgsl
+// Pixels of the map that a convolution loads: as it is, or computed by FOLDED from the map before, see folded_norm.wgsl
 //
 // Depends on the importing file for
 //   source: array<f32>, residual: array<f32>   [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
@@ -8,7 +8,7 @@ override FOLDED: bool = false;
 override RESIDUAL: bool = false;
 override RECTIFY: bool = false;
 
-// What pixels of channel s are computed with.
+// What a pixel of channel s is computed with.
 fn coefficients_of(s: u32) -> vec4<f32> {
     if FOLDED {
         return coefficients[params.first + s];
@@ -16,15 +16,22 @@ fn coefficients_of(s: u32) -> vec4<f32> {
     return vec4<f32>();
 }
 
-// Pixel i, of a channel with these coefficients.
-fn pixel(i: u32, c: vec4<f32>) -> f32 {
-    var x = source[i];
+// What pixels of channels s are computed with.
+fn of_channels(s: vec4<u32>) -> mat4x4<f32> {
+    return of_each(coefficients_of(s.x), coefficients_of(s.y), coefficients_of(s.z), coefficients_of(s.w));
+}
+
+// Pixels i, with their coefficients.
+fn pixels(i: vec4<u32>, c: mat4x4<f32>) -> vec4<f32> {
+    var x = vec4<f32>(source[i.x], source[i.y], source[i.z], source[i.w]);
+    var added = vec4<f32>();
+    if RESIDUAL {
+        added = vec4<f32>(residual[i.x], residual[i.y], residual[i.z], residual[i.w]);
+    }
     if FOLDED {
         x = normalised(x, c);
     }
-    if RESIDUAL {
-        x += residual[i];
-    }
+    x += added;
     if RECTIFY {
         x = rectified(x);
     }

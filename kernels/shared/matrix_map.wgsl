@@ -12,9 +12,9 @@
 // Rows are PITCH vec4s apart, a few more than they are long, so that those of a matrix begin in different banks.
 //
 // Depends on the importing file for
-//   fn element(map: u32, i: u32, c: u32) -> f32   element i of feature map `map` [B,channels,height,width], of channel c,
-//   within the range of f16
-//   fn keep(e: u32, i: u32, value: f32)           is given each of these with its position from the first that is brought
+//   fn elements(map: u32, i: vec4<u32>, c: vec4<u32>) -> vec4<f32>   elements i of feature map `map`
+//   [B,channels,height,width], of channels c, within the range of f16
+//   fn keep(e: u32, i: u32, value: f32)   is given each of these with its position from the first that is brought
 
 override LANES: u32 = 128u;
 override UNIT: u32 = 16u;
@@ -61,17 +61,19 @@ fn bring(maps: Source, channel: u32, first: u32, count: u32, positions: u32, to:
         let y = at.row - maps.pad;
         let x = at.column - maps.pad;
         let inside = first + e < positions && y < maps.height && x < maps.width;
-        let start = ((at.b * maps.channels + channel) * maps.height + y) * maps.width + x;
+        // What is not there is loaded from a place that is, and then zero: loads in a branch would wait for each other.
+        let start = select(0u, (at.b * maps.channels * maps.height + y) * maps.width + x, inside);
         for (var q = 0u; q < UNIT / 4u; q += 1u) {
-            var v = vec4<f32>();
-            for (var j = 0u; j < 4u; j += 1u) {
-                let c = 4u * q + j;
-                if inside && channel + c < maps.channels {
-                    v[j] = element(maps.map, start + c * plane, channel + c);
-                    keep(e, start + c * plane, v[j]);
-                }
-            }
+            let wanted = channel + 4u * q + vec4<u32>(0u, 1u, 2u, 3u);
+            let c = min(wanted, vec4<u32>(maps.channels - 1u));
+            let i = start + c * plane;
+            let there = (c == wanted) & vec4<bool>(inside);
+            let v = select(vec4<f32>(), elements(maps.map, i, c), there);
             sh_map[(to + e) * PITCH + q] = vec4<f16>(v);
+            if there.x { keep(e, i.x, v.x); }
+            if there.y { keep(e, i.y, v.y); }
+            if there.z { keep(e, i.z, v.z); }
+            if there.w { keep(e, i.w, v.w); }
         }
     }
 }

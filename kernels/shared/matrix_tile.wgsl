@@ -10,9 +10,10 @@
 //
 // Depends on the importing file for shared/matrix_map.wgsl, shared/matrix_unit_*.wgsl and
 //   fn weight(s: u32, c: u32, tap: u32) -> f32
-//   fn store(i: u32, c: u32, sum: f32) -> f32   stores element i of the result [B,CHANNELS,HEIGHT,WIDTH], of channel c, and
-//   gives it
-//   fn standard(i: u32, c: u32) -> f32   xhat at element i, of channel c
+//   fn results(i: vec4<u32>, c: vec4<u32>, sums: vec4<f32>) -> vec4<f32>   of the sums at elements i of the result
+//   [B,CHANNELS,HEIGHT,WIDTH], of channels c
+//   fn store(i: u32, value: f32)                   stores element i of the result
+//   fn xhat(i: vec4<u32>, c: u32) -> vec4<f32>     at elements i, of channel c
 //   CENTRED: bool   whether parts are the mean of the result and its squared deviations; otherwise the sums of result times
 //   xhat and result
 //   parts: array<f32>   [2,CHANNELS,tiles], what SUMS writes of the pixels of every tile, and how many they are, [tiles]
@@ -63,13 +64,10 @@ fn convolve_tile(tile: u32, group: u32, lane: u32, subgroup: u32, positions: u32
             let tap = e % 9u;
             let q = e / 9u % (UNIT / 4u);
             let c = e / (9u * (UNIT / 4u));
-            var v = vec4<f32>();
-            for (var j = 0u; j < 4u; j += 1u) {
-                let s = begin + 4u * q + j;
-                if s < SOURCES && first_channel + c < CHANNELS {
-                    v[j] = weight(s, first_channel + c, tap);
-                }
-            }
+            // Those of sources that are not there meet zeros, and those of channels what is not stored.
+            let s = min(begin + 4u * q + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(SOURCES - 1u));
+            let to = min(first_channel + c, CHANNELS - 1u);
+            let v = vec4<f32>(weight(s.x, to, tap), weight(s.y, to, tap), weight(s.z, to, tap), weight(s.w, to, tap));
             sh_weights[(tap * channels + c) * PITCH + q] = vec4<f16>(v);
         }
         workgroupBarrier();
@@ -116,11 +114,25 @@ fn store_channels(channel: u32, first: u32, positions: u32, lane: u32) {
     for (var e = lane; e < 2u * SUBGROUPS * UNIT; e += LANES) {
         let at = place(first + e);
         if is_output(at, first + e, positions) {
-            for (var c = 0u; c < UNIT && channel + c < CHANNELS; c += 1u) {
-                let i = ((at.b * CHANNELS + channel + c) * HEIGHT + at.row) * WIDTH + at.column;
-                let at_sums = c * SUMS_PITCH + e;
-                sh_sums[at_sums] = store(i, channel + c, sh_sums[at_sums]);
+            let start = (at.b * CHANNELS * HEIGHT + at.row) * WIDTH + at.column;
+            for (var c = 0u; c < UNIT && channel + c < CHANNELS; c += 4u) {
+                store_quad(channel + c, start, c * SUMS_PITCH + e);
             }
+        }
+    }
+}
+
+// Four channels from `channel` on at one position, element `start` of channel 0, with the sums from `at` on.
+fn store_quad(channel: u32, start: u32, at: u32) {
+    let wanted = channel + vec4<u32>(0u, 1u, 2u, 3u);
+    let c = min(wanted, vec4<u32>(CHANNELS - 1u));
+    let i = start + c * HEIGHT * WIDTH;
+    let sums = vec4<f32>(sh_sums[at], sh_sums[at + SUMS_PITCH], sh_sums[at + 2u * SUMS_PITCH], sh_sums[at + 3u * SUMS_PITCH]);
+    let values = results(i, c, sums);
+    for (var j = 0u; j < 4u; j += 1u) {
+        if wanted[j] < CHANNELS {
+            store(i[j], values[j]);
+            sh_sums[at + j * SUMS_PITCH] = values[j];
         }
     }
 }
@@ -141,18 +153,25 @@ fn sum_channels(channel: u32, tile: u32, positions: u32, lane: u32) {
     var second = 0.0;
     var count = 0.0;
     if takes_part {
-        for (var e = slice; e < tile_len; e += slices) {
-            let at = place(tile * tile_len + e);
-            if is_output(at, tile * tile_len + e, positions) {
-                let v = sh_sums[c * SUMS_PITCH + e];
-                if CENTRED {
-                    first += v;
-                    count += 1.0;
-                } else {
-                    let i = ((at.b * CHANNELS + channel + c) * HEIGHT + at.row) * WIDTH + at.column;
-                    first += v * standard(i, channel + c);
-                    second += v;
-                }
+        for (var e = slice; e < tile_len; e += 4u * slices) {
+            let own = e + slices * vec4<u32>(0u, 1u, 2u, 3u);
+            var i: vec4<u32>;
+            var there: vec4<bool>;
+            var v: vec4<f32>;
+            for (var j = 0u; j < 4u; j += 1u) {
+                let at = place(tile * tile_len + own[j]);
+                there[j] = own[j] < tile_len && is_output(at, tile * tile_len + own[j], positions);
+                i[j] = ((at.b * CHANNELS + channel + c) * HEIGHT + at.row) * WIDTH + at.column;
+                v[j] = sh_sums[c * SUMS_PITCH + min(own[j], tile_len - 1u)];
+            }
+            v = select(vec4<f32>(), v, there);
+            let plain = v.x + v.y + v.z + v.w;
+            if CENTRED {
+                first += plain;
+                count += dot(select(vec4<f32>(), vec4<f32>(1.0), there), vec4<f32>(1.0));
+            } else {
+                first += dot(v, xhat(select(vec4<u32>(), i, there), channel + c));
+                second += plain;
             }
         }
     }

@@ -5,13 +5,14 @@
 // An invocation holds the 9 taps of one input channel for 4 output channels (9 vec4 sums) and walks along rows of the image;
 // each step brings 3 new pixels of x (6 with stride 2) and one vec4 of dy from workgroup memory for 36 multiply-adds. Bands of
 // ROWS rows of an image are staged together, those of x with a border and an odd number of words between channels, so that
-// lanes do not meet in a bank.
+// lanes do not meet in a bank. What is not there is loaded from the nearest place that is, and then zero: loads in a branch
+// would wait for each other.
 //
 // Depends on the importing file for
 //   Element: f32 or f16, what x is in workgroup memory; with f16 bands have room for more rows. dy stays f32: its place also
 //   takes the sums of the parts.
-//   fn input(i: u32, c: u32) -> f32      element i of x, of channel c
-//   fn gradient(i: u32, c: u32) -> f32   element i of dy, of channel c
+//   fn inputs(i: vec4<u32>, c: vec4<u32>) -> vec4<f32>      elements i of x, of channels c
+//   fn gradients(i: vec4<u32>, c: vec4<u32>) -> vec4<f32>   elements i of dy, of channels c
 //   dw: array<f32>   as in conv2d_grad_weight_tiled.wgsl
 
 override LANES: u32 = 128u;
@@ -60,6 +61,71 @@ fn store(split: u32, first: u32, i: u32, tap: u32, sum: vec4<f32>) {
     }
 }
 
+// Where a band of the batch begins, and the first channels of the workgroup.
+struct Band {
+    b: u32,
+    first_row: u32,
+    input: u32,
+    output: u32,
+}
+
+const NEXT: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
+
+// Elements of a band of x.
+fn x_band() -> u32 {
+    return IN_TILE * X_ROWS * X_COLUMNS;
+}
+
+// Elements e of a band of x; those past its end are not wanted.
+fn band_inputs(at: Band, e: vec4<u32>) -> vec4<f32> {
+    let within = e % (X_ROWS * X_COLUMNS);
+    let y = vec4<i32>(at.first_row * STRIDE + within / X_COLUMNS) - i32(PAD);
+    let x = vec4<i32>(within % X_COLUMNS) - i32(PAD);
+    let near_y = clamp(y, vec4<i32>(0), vec4<i32>(i32(IN_HEIGHT) - 1));
+    let near_x = clamp(x, vec4<i32>(0), vec4<i32>(i32(IN_WIDTH) - 1));
+    let c = min(at.input + e / (X_ROWS * X_COLUMNS), vec4<u32>(IN_CHANNELS - 1u));
+    let i = ((at.b * IN_CHANNELS + c) * IN_HEIGHT + vec4<u32>(near_y)) * IN_WIDTH + vec4<u32>(near_x);
+    // Those of channels that are not there meet what is not stored.
+    return select(vec4<f32>(), inputs(i, c), (y == near_y) & (x == near_x));
+}
+
+fn keep_input(e: u32, value: f32) {
+    if e < x_band() {
+        sh_x[e / (X_ROWS * X_COLUMNS) * X_PLANE + e % (X_ROWS * X_COLUMNS)] = Element(value);
+    }
+}
+
+fn keep_inputs(e: vec4<u32>, values: vec4<f32>) {
+    keep_input(e.x, values.x);
+    keep_input(e.y, values.y);
+    keep_input(e.z, values.z);
+    keep_input(e.w, values.w);
+}
+
+// Brings a band of x to workgroup memory, eight elements a lane together.
+fn bring_inputs(at: Band, lane: u32) {
+    for (var first = lane; first < x_band(); first += 8u * LANES) {
+        let e0 = first + LANES * NEXT;
+        let e1 = e0 + 4u * LANES;
+        let v0 = band_inputs(at, e0);
+        let v1 = band_inputs(at, e1);
+        keep_inputs(e0, v0);
+        keep_inputs(e1, v1);
+    }
+}
+
+// Brings a band of dy there, four channels a lane together.
+fn bring_gradients(at: Band, lane: u32) {
+    for (var e = lane; e < ROWS * WIDTH * QUADS; e += LANES) {
+        let p = e % (ROWS * WIDTH);
+        let q = e / (ROWS * WIDTH);
+        let c = min(at.output + 4u * q + NEXT, vec4<u32>(OUT_CHANNELS - 1u));
+        let row = at.first_row + p / WIDTH;
+        let i = ((at.b * OUT_CHANNELS + c) * HEIGHT + min(row, HEIGHT - 1u)) * WIDTH + p % WIDTH;
+        sh_dy[p * QUADS + q] = select(vec4<f32>(), gradients(i, c), row < HEIGHT);
+    }
+}
+
 // Computes and stores what is an invocation's: bands from `begin` to before `end` of the batch. In uniform control flow.
 fn weight_tile(group: vec3<u32>, lane: u32, begin: u32, end: u32) {
     let bands_per_image = (HEIGHT + ROWS - 1u) / ROWS;
@@ -77,37 +143,16 @@ fn weight_tile(group: vec3<u32>, lane: u32, begin: u32, end: u32) {
     var s7 = vec4<f32>();
     var s8 = vec4<f32>();
     for (var band = begin; band < end; band += 1u) {
-        let b = band / bands_per_image;
-        let first_row = band % bands_per_image * ROWS;
-        for (var e = lane; e < IN_TILE * X_ROWS * X_COLUMNS; e += LANES) {
-            let channel = e / (X_ROWS * X_COLUMNS);
-            let within = e % (X_ROWS * X_COLUMNS);
-            let iy = i32(first_row * STRIDE + within / X_COLUMNS) - i32(PAD);
-            let ix = i32(within % X_COLUMNS) - i32(PAD);
-            let c = group.x * IN_TILE + channel;
-            var value = 0.0;
-            if c < IN_CHANNELS && iy >= 0 && iy < i32(IN_HEIGHT) && ix >= 0 && ix < i32(IN_WIDTH) {
-                value = input(((b * IN_CHANNELS + c) * IN_HEIGHT + u32(iy)) * IN_WIDTH + u32(ix), c);
-            }
-            sh_x[channel * X_PLANE + within] = Element(value);
-        }
-        for (var e = lane; e < ROWS * WIDTH * QUADS; e += LANES) {
-            let p = e % (ROWS * WIDTH);
-            let q = e / (ROWS * WIDTH);
-            let first = (group.y * QUADS + q) * 4u;
-            var value = vec4<f32>();
-            if first_row + p / WIDTH < HEIGHT {
-                let start = ((b * OUT_CHANNELS + first) * HEIGHT + first_row) * WIDTH + p;
-                for (var j = 0u; j < 4u; j += 1u) {
-                    if first + j < OUT_CHANNELS {
-                        value[j] = gradient(start + j * HEIGHT * WIDTH, first + j);
-                    }
-                }
-            }
-            sh_dy[p * QUADS + q] = value;
-        }
+        let at = Band(
+            band / bands_per_image,
+            band % bands_per_image * ROWS,
+            group.x * IN_TILE,
+            group.y * QUADS * 4u,
+        );
+        bring_inputs(at, lane);
+        bring_gradients(at, lane);
         workgroupBarrier();
-        for (var row = part; row < ROWS && first_row + row < HEIGHT; row += PARTS) {
+        for (var row = part; row < ROWS && at.first_row + row < HEIGHT; row += PARTS) {
             let start = i * X_PLANE + row * STRIDE * X_COLUMNS;
             var left = column(start);
             var middle = column(start + 1u);
