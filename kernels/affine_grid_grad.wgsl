@@ -36,16 +36,21 @@ fn main(
     var by_u = vec2<f32>();
     var by_v = vec2<f32>();
     var by_1 = vec2<f32>();
-    for (var p = lane; p < pixels; p += WG_SIZE) {
-        let i = p / params.width;
-        let j = p - i * params.width;
-        let u = f32(2u * j + 1u) / f32(params.width) - 1.0;
-        let v = f32(2u * i + 1u) / f32(params.height) - 1.0;
-        let at = 2u * (r * pixels + p);
-        let g = vec2<f32>(dgrid[at], dgrid[at + 1u]);
-        by_u += g * u;
-        by_v += g * v;
-        by_1 += g;
+    for (var p = lane; p < pixels; p += 4u * WG_SIZE) {
+        // Four are loaded together; past the end the last is, in vain.
+        let next = p + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+        let near = min(next, vec4<u32>(pixels - 1u));
+        let i = near / params.width;
+        let j = near - i * params.width;
+        let u = vec4<f32>(2u * j + 1u) / f32(params.width) - 1.0;
+        let v = vec4<f32>(2u * i + 1u) / f32(params.height) - 1.0;
+        let at = 2u * (r * pixels + near);
+        let there = next < vec4<u32>(pixels);
+        let xs = select(vec4<f32>(), vec4<f32>(dgrid[at.x], dgrid[at.y], dgrid[at.z], dgrid[at.w]), there);
+        let ys = select(vec4<f32>(), vec4<f32>(dgrid[at.x + 1u], dgrid[at.y + 1u], dgrid[at.z + 1u], dgrid[at.w + 1u]), there);
+        by_u += vec2<f32>(dot(xs, u), dot(ys, u));
+        by_v += vec2<f32>(dot(xs, v), dot(ys, v));
+        by_1 += vec2<f32>(dot(xs, vec4<f32>(1.0)), dot(ys, vec4<f32>(1.0)));
     }
     let x_u = workgroup_sum(lane, by_u.x);
     let x_v = workgroup_sum(lane, by_v.x);

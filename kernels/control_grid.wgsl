@@ -2,7 +2,7 @@
 //
 // matrix [G,H,W], base [H,W,2] (x, y), beta [R,2G] as [R,G,2], grid [R,H,W,2].
 // One invocation a pixel of a row, 256 a workgroup, linear grid folded to two dimensions.
-// Deterministic: one invocation sums each element, in ascending order of the control points.
+// Deterministic: one invocation sums each element, four control points at a time in ascending order.
 
 struct Params {
     n: u32,
@@ -34,9 +34,16 @@ fn main(
     let r = at / params.pixels;
     let p = at - r * params.pixels;
     var moved = vec2<f32>();
-    for (var g = 0u; g < params.controls; g += 1u) {
-        let b = 2u * (r * params.controls + g);
-        moved += matrix[g * params.pixels + p] * vec2<f32>(beta[b], beta[b + 1u]);
+    for (var g = 0u; g < params.controls; g += 4u) {
+        // Four are loaded together; past the end the last is, in vain.
+        let next = min(g + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.controls - 1u));
+        let at_matrix = next * params.pixels + p;
+        let b = 2u * (r * params.controls + next);
+        let loaded = vec4<f32>(matrix[at_matrix.x], matrix[at_matrix.y], matrix[at_matrix.z], matrix[at_matrix.w]);
+        let xs = vec4<f32>(beta[b.x], beta[b.y], beta[b.z], beta[b.w]);
+        let ys = vec4<f32>(beta[b.x + 1u], beta[b.y + 1u], beta[b.z + 1u], beta[b.w + 1u]);
+        let weights = select(vec4<f32>(), loaded, g + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.controls));
+        moved += vec2<f32>(dot(weights, xs), dot(weights, ys));
     }
     grid[2u * at] = base[2u * p] + moved.x;
     grid[2u * at + 1u] = base[2u * p + 1u] + moved.y;

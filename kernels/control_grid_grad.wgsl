@@ -36,13 +36,23 @@ fn main(
     }
     let r = item / params.controls;
     let g = item - r * params.controls;
-    var sum = vec2<f32>();
-    for (var p = lane; p < params.pixels; p += WG_SIZE) {
-        let at = 2u * (r * params.pixels + p);
-        sum += matrix[g * params.pixels + p] * vec2<f32>(dgrid[at], dgrid[at + 1u]);
+    var xs = vec4<f32>();
+    var ys = vec4<f32>();
+    for (var p = lane; p < params.pixels; p += 4u * WG_SIZE) {
+        // Four are loaded together; past the end the last is, in vain.
+        let next = p + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+        let near = min(next, vec4<u32>(params.pixels - 1u));
+        let m = g * params.pixels + near;
+        let at = 2u * (r * params.pixels + near);
+        let loaded = vec4<f32>(matrix[m.x], matrix[m.y], matrix[m.z], matrix[m.w]);
+        let dxs = vec4<f32>(dgrid[at.x], dgrid[at.y], dgrid[at.z], dgrid[at.w]);
+        let dys = vec4<f32>(dgrid[at.x + 1u], dgrid[at.y + 1u], dgrid[at.z + 1u], dgrid[at.w + 1u]);
+        let there = next < vec4<u32>(params.pixels);
+        xs += select(vec4<f32>(), loaded * dxs, there);
+        ys += select(vec4<f32>(), loaded * dys, there);
     }
-    let x = workgroup_sum(lane, sum.x);
-    let y = workgroup_sum(lane, sum.y);
+    let x = workgroup_sum(lane, (xs.x + xs.y) + (xs.z + xs.w));
+    let y = workgroup_sum(lane, (ys.x + ys.y) + (ys.z + ys.w));
     if lane == 0u {
         dbeta[2u * item] = x;
         dbeta[2u * item + 1u] = y;

@@ -41,10 +41,9 @@ var<storage, read> mask: array<f32>;
 var<storage, read_write> dx: array<f32>;
 
 fn gradient(row: u32, ox: i32) -> f32 {
-    if ox < 0 || ox >= i32(params.out_width) {
-        return 0.0;
-    }
-    return dy[row + u32(ox)];
+    // Loads in a branch would wait for each other.
+    let near = clamp(ox, 0, i32(params.out_width) - 1);
+    return select(0.0, dy[row + u32(near)], ox == near);
 }
 
 fn store(channel: u32, b: u32, iy: u32, ix: u32, sum: vec4<f32>) {

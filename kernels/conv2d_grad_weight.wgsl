@@ -37,6 +37,7 @@ var<storage, read_write> dw: array<f32>;
 const DEPTH: u32 = 16u;
 const DY_STRIDE: u32 = 17u;
 const X_STRIDE: u32 = 65u;
+const NEXT: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
 
 var<workgroup> sh_dy: array<f32, 272>;
 var<workgroup> sh_x: array<f32, 1040>;
@@ -71,35 +72,40 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var s2 = vec4<f32>();
     var s3 = vec4<f32>();
     for (var start = begin; start < end; start += DEPTH) {
-        let k = start + low;
-        let valid = k < end;
+        let k = min(start + low, end - 1u);
+        let valid = start + low < end;
         let b = k / plane;
         let p = k - b * plane;
         let oy = p / params.out_width;
         let ox = p - oy * params.out_width;
-        for (var j = 0u; j < 4u; j += 1u) {
-            let m = high + 4u * j;
-            var value = 0.0;
-            if valid && first_o + m < params.out_channels {
-                value = dy[(b * params.out_channels + first_o + m) * plane + p];
-            }
-            sh_dy[low * DY_STRIDE + m] = value;
+        // What is not there is loaded from nearby, and then zero or not stored: loads in a branch would wait for each other.
+        let o = min(first_o + high + 4u * NEXT, vec4<u32>(params.out_channels - 1u));
+        let at = (b * params.out_channels + o) * plane + p;
+        let gradients = select(vec4<f32>(), vec4<f32>(dy[at.x], dy[at.y], dy[at.z], dy[at.w]), valid);
+        for (var j = 0u; j < 16u; j += 4u) {
+            let n = high + 4u * (j + NEXT);
+            let tap = min(first_n + n, vec4<u32>(taps - 1u));
+            let i = tap / (KH * KW);
+            let within = tap - i * (KH * KW);
+            let top = vec4<i32>(oy * STRIDE + within / KW) - i32(PAD);
+            let left = vec4<i32>(ox * STRIDE + within % KW) - i32(PAD);
+            let near_top = clamp(top, vec4<i32>(0), vec4<i32>(i32(params.height) - 1));
+            let near_left = clamp(left, vec4<i32>(0), vec4<i32>(i32(params.width) - 1));
+            let row = (b * params.in_channels + i) * params.height + vec4<u32>(near_top);
+            let from_x = row * params.width + vec4<u32>(near_left);
+            let loaded = vec4<f32>(x[from_x.x], x[from_x.y], x[from_x.z], x[from_x.w]);
+            let values = select(vec4<f32>(), loaded, (top == near_top) & (left == near_left));
+            let to = low * X_STRIDE + n;
+            sh_x[to.x] = values.x;
+            sh_x[to.y] = values.y;
+            sh_x[to.z] = values.z;
+            sh_x[to.w] = values.w;
         }
-        for (var j = 0u; j < 16u; j += 1u) {
-            let n = high + 4u * j;
-            let tap = first_n + n;
-            var value = 0.0;
-            if valid && tap < taps {
-                let i = tap / (KH * KW);
-                let within = tap - i * (KH * KW);
-                let iy = i32(oy * STRIDE + within / KW) - i32(PAD);
-                let ix = i32(ox * STRIDE + within % KW) - i32(PAD);
-                if iy >= 0 && iy < i32(params.height) && ix >= 0 && ix < i32(params.width) {
-                    value = x[((b * params.in_channels + i) * params.height + u32(iy)) * params.width + u32(ix)];
-                }
-            }
-            sh_x[low * X_STRIDE + n] = value;
-        }
+        let to = low * DY_STRIDE + high;
+        sh_dy[to] = gradients.x;
+        sh_dy[to + 4u] = gradients.y;
+        sh_dy[to + 8u] = gradients.z;
+        sh_dy[to + 12u] = gradients.w;
         workgroupBarrier();
         for (var d = 0u; d < DEPTH; d += 1u) {
             let at = d * X_STRIDE + low;

@@ -1,8 +1,9 @@
 // dx[r] = w[s]^T dy[r], with s the row's partner; with MASKED zero where the mask is not positive
 //
 // dy [R,O], w [S,O,I], index [R] u32 (selected rows only), mask, dx [R,I].
-// One invocation an element of dx, 64 a workgroup, linear grid folded to two dimensions.
-// Deterministic: one invocation sums each element, in ascending order of the outputs.
+// Workgroup: 64 elements of dx x 4 parts of the outputs, four of which are loaded together. Linear grid folded to two
+// dimensions.
+// Deterministic: one invocation sums each part, in ascending order of the outputs, and the parts are added in order.
 
 //#import rows
 
@@ -28,23 +29,41 @@ var<storage, read> mask: array<f32>;
 @group(0) @binding(5)
 var<storage, read_write> dx: array<f32>;
 
-@compute @workgroup_size(64)
+const PARTS: u32 = 4u;
+const NEXT: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
+
+var<workgroup> sh_sums: array<f32, 256>;
+
+@compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = (group.y * groups.x + group.x) * 64u + lane;
-    if at >= params.n {
-        return;
-    }
+    // Past the end the last element is computed once more.
+    let own = (group.y * groups.x + group.x) * 64u + lane % 64u;
+    let at = min(own, params.n - 1u);
     let r = at / params.inputs;
     let i = at - r * params.inputs;
     let first = shared_row(r, params.shared_rows) * params.outputs;
-    var sum = 0.0;
-    for (var o = 0u; o < params.outputs; o += 1u) {
-        sum += w[(first + o) * params.inputs + i] * dy[r * params.outputs + o];
+    let part = lane / 64u;
+    let chunk = (params.outputs + PARTS - 1u) / PARTS;
+    let end = min((part + 1u) * chunk, params.outputs);
+    var sums = vec4<f32>();
+    for (var o = part * chunk; o < end; o += 4u) {
+        let next = min(o + NEXT, vec4<u32>(end - 1u));
+        let to = (first + next) * params.inputs + i;
+        let of_dy = r * params.outputs + next;
+        let weights = vec4<f32>(w[to.x], w[to.y], w[to.z], w[to.w]);
+        let gradients = vec4<f32>(dy[of_dy.x], dy[of_dy.y], dy[of_dy.z], dy[of_dy.w]);
+        sums += select(vec4<f32>(), weights * gradients, o + NEXT < vec4<u32>(end));
     }
+    sh_sums[lane] = (sums.x + sums.y) + (sums.z + sums.w);
+    workgroupBarrier();
+    if part > 0u || own >= params.n {
+        return;
+    }
+    var sum = (sh_sums[lane] + sh_sums[lane + 64u]) + (sh_sums[lane + 128u] + sh_sums[lane + 192u]);
     if MASKED {
         sum = select(0.0, sum, mask[at] > 0.0);
     }

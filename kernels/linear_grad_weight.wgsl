@@ -1,17 +1,20 @@
 // dw[s] = sum of dy[r] x[r]^T and db[s] = sum of dy[r], over the rows r whose partner is s
 //
 // x [R,I], dy [R,O], index [R] u32 (selected rows only); dw [S,O,I], db [S,O].
-// One invocation an element of dw, 64 a workgroup, linear grid folded to two dimensions; the one at input 0 sums db too.
-// Deterministic: one invocation sums each element, in ascending order of the rows.
+// Workgroup: 256 elements of dw of one partner, an invocation each; the one at input 0 sums db too. Selected rows may be
+// anywhere: 256 at a time are looked through and those of the partner listed. Four rows are loaded together. Grid: (partner,
+// tile of its elements), tile fastest (linear, folded).
+// Deterministic: one invocation sums each element, by rows modulo four in ascending order, then these four.
 
 //#import rows
 
 struct Params {
-    n: u32,
+    partners: u32,
+    // Workgroups of a partner.
+    tiles: u32,
     inputs: u32,
     outputs: u32,
     rows: u32,
-    shared_rows: u32,
 }
 
 @group(0) @binding(0)
@@ -27,34 +30,85 @@ var<storage, read_write> dw: array<f32>;
 @group(0) @binding(5)
 var<storage, read_write> db: array<f32>;
 
-@compute @workgroup_size(64)
+const NEXT: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
+
+// For each of 256 rows how many up to it are the partner's; these rows.
+var<workgroup> sh_counts: array<u32, 256>;
+var<workgroup> sh_rows: array<u32, 256>;
+
+// Lists which of 256 rows from `base` on are those of partner s, and gives their number. In uniform control flow.
+fn list_rows(s: u32, base: u32, lane: u32) -> u32 {
+    let r = base + lane;
+    let is_own = r < params.rows && shared_row(min(r, params.rows - 1u), params.partners) == s;
+    var count = u32(is_own);
+    sh_counts[lane] = count;
+    for (var step = 1u; step < 256u; step *= 2u) {
+        workgroupBarrier();
+        let before = select(0u, sh_counts[max(lane, step) - step], lane >= step);
+        workgroupBarrier();
+        count += before;
+        sh_counts[lane] = count;
+    }
+    if is_own {
+        sh_rows[count - 1u] = r;
+    }
+    workgroupBarrier();
+    return sh_counts[255];
+}
+
+// Four of the partner's rows from the k-th on; the last again past the end.
+fn four_rows(s: u32, k: u32, count: u32) -> vec4<u32> {
+    let at = min(k + NEXT, vec4<u32>(count - 1u));
+    if ROWS == SELECTED {
+        return vec4<u32>(sh_rows[at.x], sh_rows[at.y], sh_rows[at.z], sh_rows[at.w]);
+    }
+    return s + at * params.partners;
+}
+
+@compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = (group.y * groups.x + group.x) * 64u + lane;
-    if at >= params.n {
+    let item = group.y * groups.x + group.x;
+    if item >= params.partners * params.tiles {
         return;
     }
-    let unit = at / params.inputs;
-    let i = at - unit * params.inputs;
-    let s = unit / params.outputs;
-    let o = unit - s * params.outputs;
-    // Selected rows may be anywhere; otherwise the rows of s are s, s + S, s + 2 S, ...
-    let first = select(s, 0u, ROWS == SELECTED);
-    let step = select(params.shared_rows, 1u, ROWS == SELECTED);
-    var weight = 0.0;
-    var bias = 0.0;
-    for (var r = first; r < params.rows; r += step) {
-        if shared_row(r, params.shared_rows) == s {
-            let g = dy[r * params.outputs + o];
-            weight += g * x[r * params.inputs + i];
-            bias += g;
+    let s = item / params.tiles;
+    let own = (item - s * params.tiles) * 256u + lane;
+    let at = min(own, params.outputs * params.inputs - 1u);
+    let o = at / params.inputs;
+    let i = at - o * params.inputs;
+
+    var weights = vec4<f32>();
+    var biases = vec4<f32>();
+    // Rows that are not selected need no list: they are s, s + S, s + 2 S, ...
+    let step = select(params.rows, 256u, ROWS == SELECTED);
+    for (var base = 0u; base < params.rows; base += step) {
+        var count = (params.rows - s + params.partners - 1u) / params.partners;
+        if ROWS == SELECTED {
+            count = list_rows(s, base, lane);
         }
+        for (var k = 0u; k < count; k += 4u) {
+            let r = four_rows(s, k, count);
+            let of_dy = r * params.outputs + o;
+            let of_x = r * params.inputs + i;
+            let there = k + NEXT < vec4<u32>(count);
+            let g = select(vec4<f32>(), vec4<f32>(dy[of_dy.x], dy[of_dy.y], dy[of_dy.z], dy[of_dy.w]), there);
+            let values = vec4<f32>(x[of_x.x], x[of_x.y], x[of_x.z], x[of_x.w]);
+            weights += select(vec4<f32>(), g * values, there);
+            biases += g;
+        }
+        // The next list overwrites what other lanes may still be reading.
+        workgroupBarrier();
     }
-    dw[at] = weight;
+    if own >= params.outputs * params.inputs {
+        return;
+    }
+    let first = s * params.outputs;
+    dw[(first + o) * params.inputs + i] = (weights.x + weights.y) + (weights.z + weights.w);
     if i == 0u {
-        db[unit] = bias;
+        db[first + o] = (biases.x + biases.y) + (biases.z + biases.w);
     }
 }

@@ -37,9 +37,23 @@ var<storage, read_write> y: array<f32>;
 const OUTPUTS: u32 = 64u;
 const DEPTH: u32 = 32u;
 const W_STRIDE: u32 = 65u;
+const NEXT: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
 
 var<workgroup> sh_w: array<f32, 2080>;
 var<workgroup> sh_x: array<vec4<f32>, 64>;
+
+// Weights of every other output from `first` on, of the input whose weights for output 0 are at `at`.
+fn four_weights(at: u32, first: u32) -> vec4<f32> {
+    let i = at + min(first + 2u * NEXT, vec4<u32>(params.outputs - 1u)) * params.inputs;
+    return vec4<f32>(w[i.x], w[i.y], w[i.z], w[i.w]);
+}
+
+fn keep_weights(to: u32, weights: vec4<f32>) {
+    sh_w[to] = weights.x;
+    sh_w[to + 2u] = weights.y;
+    sh_w[to + 4u] = weights.z;
+    sh_w[to + 6u] = weights.w;
+}
 
 @compute @workgroup_size(64)
 fn main(
@@ -68,21 +82,25 @@ fn main(
     var low = vec4<f32>();
     var high = vec4<f32>();
     for (var begin = 0u; begin < params.inputs; begin += DEPTH) {
-        let valid = begin + i < params.inputs;
-        for (var o = half; o < OUTPUTS; o += 2u) {
-            var value = 0.0;
-            if valid && first_output + o < params.outputs {
-                value = w[(s * params.outputs + first_output + o) * params.inputs + begin + i];
-            }
-            sh_w[i * W_STRIDE + o] = value;
+        // What is not there is loaded from nearby: inputs are then zero, outputs and rows are not stored. Loads in a branch would
+        // wait for each other.
+        let input = min(begin + i, params.inputs - 1u);
+        let r = (first + min(4u * half + NEXT, vec4<u32>(count - 1u)) * step) * params.inputs + input;
+        let v = vec4<f32>(x[r.x], x[r.y], x[r.z], x[r.w]);
+        let from_w = s * params.outputs * params.inputs + input;
+        for (var o = first_output + half; o < first_output + OUTPUTS; o += 32u) {
+            // Everything is loaded before anything is stored.
+            let w0 = four_weights(from_w, o);
+            let w1 = four_weights(from_w, o + 8u);
+            let w2 = four_weights(from_w, o + 16u);
+            let w3 = four_weights(from_w, o + 24u);
+            let to = i * W_STRIDE + o - first_output;
+            keep_weights(to, w0);
+            keep_weights(to + 8u, w1);
+            keep_weights(to + 16u, w2);
+            keep_weights(to + 24u, w3);
         }
-        var v = vec4<f32>();
-        for (var j = 0u; j < 4u; j += 1u) {
-            if valid && 4u * half + j < count {
-                v[j] = x[(first + (4u * half + j) * step) * params.inputs + begin + i];
-            }
-        }
-        sh_x[2u * i + half] = v;
+        sh_x[2u * i + half] = select(vec4<f32>(), v, begin + i < params.inputs);
         workgroupBarrier();
         for (var d = 0u; d < DEPTH; d += 1u) {
             let weight = sh_w[d * W_STRIDE + lane];

@@ -29,11 +29,16 @@ fn main(
     }
     var best = d[b * params.columns];
     var where_best = 0u;
-    for (var k = 1u; k < params.columns; k += 1u) {
-        let value = d[b * params.columns + k];
-        if value < best {
-            best = value;
-            where_best = k;
+    for (var first = 1u; first < params.columns; first += 4u) {
+        // Four are loaded together; past the end the last is, in vain.
+        let k = min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.columns - 1u));
+        let at = b * params.columns + k;
+        let values = vec4<f32>(d[at.x], d[at.y], d[at.z], d[at.w]);
+        for (var j = 0u; j < 4u; j += 1u) {
+            if values[j] < best {
+                best = values[j];
+                where_best = k[j];
+            }
         }
     }
     m[b] = best;

@@ -49,7 +49,8 @@ fn main(
     let plane = line / params.height;
     let r = plane / params.channels;
     let c = plane - r * params.channels;
-    let source = (shared_row(r, params.shared_rows) * params.channels + c) * params.height;
+    let source = shared_row(r, params.shared_rows) * params.channels + c;
+    let pixels = params.height * params.width;
     var weight = r * (1u + KERNEL * KERNEL);
     var numerator = 0.0;
     var denominator = 0.0;
@@ -59,14 +60,12 @@ fn main(
         for (var dj = 0u; dj < KERNEL; dj += 1u) {
             weight += 1u;
             let column = j + dj - KERNEL / 2u;
-            let a = p[weight];
-            if row < params.height && column < params.width {
-                let ae = a * e[(plane * params.height + row) * params.width + column];
-                numerator += ae * image[(source + row) * params.width + column];
-                denominator += ae;
-            } else {
-                denominator += a;
-            }
+            let inside = row < params.height && column < params.width;
+            // Loads in a branch would wait for each other.
+            let near = min(row, params.height - 1u) * params.width + min(column, params.width - 1u);
+            let ae = p[weight] * select(1.0, e[plane * pixels + near], inside);
+            numerator += select(0.0, ae * image[source * pixels + near], inside);
+            denominator += ae;
         }
     }
     y[at] = numerator / denominator;

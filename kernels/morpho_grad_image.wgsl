@@ -64,12 +64,13 @@ fn main(
         for (var dj = 0u; dj < KERNEL; dj += 1u) {
             weight += 1u;
             let column = j + KERNEL / 2u - dj;
-            if row < params.height && column < params.width {
-                let near = (plane * params.height + row) * params.width + column;
-                let ag = p[weight] * dy[near] * inverse[near];
-                u += ag;
-                v += ag * y[near];
-            }
+            let inside = row < params.height && column < params.width;
+            // Loads in a branch would wait for each other.
+            let near_row = plane * params.height + min(row, params.height - 1u);
+            let near = near_row * params.width + min(column, params.width - 1u);
+            let ag = select(0.0, p[weight] * dy[near] * inverse[near], inside);
+            u += ag;
+            v += select(0.0, ag * y[near], inside);
         }
     }
     let source = shared_row(r, params.shared_rows) * params.channels + c;

@@ -6,7 +6,8 @@
 // and the base [HEIGHT,WIDTH,2] among the controls, morphology [R,1+KERNEL^2]. Each computes what color, affine_grid,
 // projective_grid and control_grid with grid_sample, and morpho_exp with morpho do. With WEIGHTED there are no more than three
 // stages, and a3 is the weights [CHANNELS,HEIGHT,WIDTH].
-// The images on the way stay in workgroup memory: two that take turns, and the exponentials of a morphology.
+// The images on the way stay in workgroup memory: two that take turns, and for a morphology the pixels' exponentials e and
+// products e x with a border of the (1, 0) that is outside, so that an invocation slides along a row for four pixels.
 // Workgroup: 128 invocations for one row, channel by channel. Grid: rows (linear, folded).
 // Deterministic: strided partial sums over channels and pixels, then a fixed tree.
 
@@ -36,10 +37,10 @@ override WIDTH: u32 = 28u;
 override CONTROLS: u32 = 1u;
 // Extent of the window, odd.
 override KERNEL: u32 = 1u;
-// Elements of two images, of the exponentials and of a row of (alpha, a); at least one.
+// Elements of two images, of the image with its border, and of a row of parameters of morphologies and control points.
 override IMAGES_LEN: u32 = 1568u;
-override EXPONENTIALS_LEN: u32 = 1u;
-override WINDOW_LEN: u32 = 2u;
+override BORDERED_LEN: u32 = 1u;
+override ROW_LEN: u32 = 2u;
 
 const NONE: u32 = 0u;
 const COLOR: u32 = 1u;
@@ -70,8 +71,17 @@ var<storage, read> controls: array<f32>;
 var<storage, read_write> d: array<f32>;
 
 var<workgroup> sh_images: array<f32, IMAGES_LEN>;
-var<workgroup> sh_e: array<f32, EXPONENTIALS_LEN>;
-var<workgroup> sh_window: array<f32, WINDOW_LEN>;
+var<workgroup> sh_bordered: array<vec2<f32>, BORDERED_LEN>;
+var<workgroup> sh_row: array<f32, ROW_LEN>;
+
+// Runs of four pixels of a row, and pixels of a row of the image with its border.
+fn runs() -> u32 {
+    return (WIDTH + 3u) / 4u;
+}
+
+fn bordered_width() -> u32 {
+    return 4u * runs() + KERNEL - 1u;
+}
 
 // Element i of the parameters of a stage.
 fn parameter(stage: u32, i: u32) -> f32 {
@@ -83,18 +93,22 @@ fn parameter(stage: u32, i: u32) -> f32 {
     }
 }
 
-// Where pixel p of the result of a spatial stage is in its image, (x, y).
-fn position(kind: u32, stage: u32, r: u32, p: u32) -> vec2<f32> {
-    if kind == CONTROL {
-        let pixels = HEIGHT * WIDTH;
-        var moved = vec2<f32>();
-        for (var g = 0u; g < CONTROLS; g += 1u) {
-            let b = 2u * (r * CONTROLS + g);
-            moved += controls[params.matrix + g * pixels + p] * vec2<f32>(parameter(stage, b), parameter(stage, b + 1u));
-        }
-        let b = params.base + 2u * p;
-        return vec2<f32>(controls[b], controls[b + 1u]) + moved;
+// Where four pixels of the result of a spline are in its image: x, then y.
+fn moved(p: vec4<u32>) -> mat2x4<f32> {
+    let b = params.base + 2u * p;
+    var xs = vec4<f32>(controls[b.x], controls[b.y], controls[b.z], controls[b.w]);
+    var ys = vec4<f32>(controls[b.x + 1u], controls[b.y + 1u], controls[b.z + 1u], controls[b.w + 1u]);
+    for (var g = 0u; g < CONTROLS; g += 1u) {
+        let at = params.matrix + g * HEIGHT * WIDTH + p;
+        let weights = vec4<f32>(controls[at.x], controls[at.y], controls[at.z], controls[at.w]);
+        xs += weights * sh_row[2u * g];
+        ys += weights * sh_row[2u * g + 1u];
     }
+    return mat2x4<f32>(xs, ys);
+}
+
+// Where pixel p of the result of another spatial stage is in its image, (x, y).
+fn position(kind: u32, stage: u32, r: u32, p: u32) -> vec2<f32> {
     let u = f32(2u * (p % WIDTH) + 1u) / f32(WIDTH) - 1.0;
     let v = f32(2u * (p / WIDTH) + 1u) / f32(HEIGHT) - 1.0;
     if kind == AFFINE {
@@ -126,28 +140,40 @@ fn sample(of_image: u32, at: vec2<f32>) -> f32 {
         + w10 * sh_images[lower + h.lower] + w11 * sh_images[lower + h.upper];
 }
 
-// The weighted mean over the window of pixel p.
-fn mean(of_image: u32, p: u32) -> f32 {
-    let i = p / WIDTH;
-    let j = p % WIDTH;
-    var numerator = 0.0;
-    var denominator = 0.0;
+// Brings the image that begins at `of_image` with its border to sh_bordered.
+fn border(of_image: u32, alpha: f32, lane: u32) {
+    let width = bordered_width();
+    for (var e = lane; e < (HEIGHT + KERNEL - 1u) * width; e += WG_SIZE) {
+        // Above the image and left of it the differences wrap round to large numbers.
+        let row = e / width - KERNEL / 2u;
+        let column = e % width - KERNEL / 2u;
+        let x = sh_images[of_image + min(row, HEIGHT - 1u) * WIDTH + min(column, WIDTH - 1u)];
+        let exponential = exp(clamp(alpha * x, -60.0, 60.0));
+        let inside = row < HEIGHT && column < WIDTH;
+        sh_bordered[e] = select(vec2<f32>(1.0, 0.0), vec2<f32>(exponential, exponential * x), inside);
+    }
+}
+
+// The weighted means over the windows of the four pixels of a run.
+fn means(run: u32) -> vec4<f32> {
+    var numerators = vec4<f32>();
+    var denominators = vec4<f32>();
     for (var di = 0u; di < KERNEL; di += 1u) {
-        // Above the image the difference wraps round to a large number.
-        let row = i + di - KERNEL / 2u;
+        let first = (run / runs() + di) * bordered_width() + run % runs() * 4u;
+        var near0 = sh_bordered[first];
+        var near1 = sh_bordered[first + 1u];
+        var near2 = sh_bordered[first + 2u];
         for (var dj = 0u; dj < KERNEL; dj += 1u) {
-            let column = j + dj - KERNEL / 2u;
-            let a = sh_window[1u + di * KERNEL + dj];
-            if row < HEIGHT && column < WIDTH {
-                let ae = a * sh_e[row * WIDTH + column];
-                numerator += ae * sh_images[of_image + row * WIDTH + column];
-                denominator += ae;
-            } else {
-                denominator += a;
-            }
+            let near3 = sh_bordered[first + dj + 3u];
+            let a = sh_row[1u + di * KERNEL + dj];
+            denominators += a * vec4<f32>(near0.x, near1.x, near2.x, near3.x);
+            numerators += a * vec4<f32>(near0.y, near1.y, near2.y, near3.y);
+            near0 = near1;
+            near1 = near2;
+            near2 = near3;
         }
     }
-    return numerator / denominator;
+    return numerators / denominators;
 }
 
 // One stage for channel c of row r: of the image that begins at `of_image`. Gives where its result begins. In uniform
@@ -155,28 +181,47 @@ fn mean(of_image: u32, p: u32) -> f32 {
 fn transformed(kind: u32, stage: u32, r: u32, c: u32, of_image: u32, lane: u32) -> u32 {
     let pixels = HEIGHT * WIDTH;
     let to = pixels - of_image;
-    if kind == MORPHO {
-        let first = r * (1u + KERNEL * KERNEL);
-        for (var i = lane; i < 1u + KERNEL * KERNEL; i += WG_SIZE) {
-            sh_window[i] = parameter(stage, first + i);
+    if kind == MORPHO || kind == CONTROL {
+        let count = select(2u * CONTROLS, 1u + KERNEL * KERNEL, kind == MORPHO);
+        for (var i = lane; i < count; i += WG_SIZE) {
+            sh_row[i] = parameter(stage, r * count + i);
         }
-        let alpha = parameter(stage, first);
-        for (var p = lane; p < pixels; p += WG_SIZE) {
-            sh_e[p] = exp(clamp(alpha * sh_images[of_image + p], -60.0, 60.0));
+        if kind == MORPHO {
+            border(of_image, parameter(stage, r * count), lane);
         }
         workgroupBarrier();
     }
-    for (var p = lane; p < pixels; p += WG_SIZE) {
-        var value: f32;
-        if kind == COLOR {
-            let b = 2u * (r * CHANNELS + c);
-            value = (1.0 + parameter(stage, b)) * sh_images[of_image + p] + parameter(stage, b + 1u);
-        } else if kind == MORPHO {
-            value = mean(of_image, p);
-        } else {
-            value = sample(of_image, position(kind, stage, r, p));
+    if kind == MORPHO {
+        for (var run = lane; run < HEIGHT * runs(); run += WG_SIZE) {
+            let values = means(run);
+            let column = run % runs() * 4u;
+            let p = to + run / runs() * WIDTH + column;
+            sh_images[p] = values.x;
+            if column + 1u < WIDTH { sh_images[p + 1u] = values.y; }
+            if column + 2u < WIDTH { sh_images[p + 2u] = values.z; }
+            if column + 3u < WIDTH { sh_images[p + 3u] = values.w; }
         }
-        sh_images[to + p] = value;
+    } else if kind == CONTROL {
+        for (var p = lane; p < pixels; p += 4u * WG_SIZE) {
+            // Four pixels share the loads of the control points; past the end the last is computed in vain.
+            let next = p + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+            let at = moved(min(next, vec4<u32>(pixels - 1u)));
+            sh_images[to + p] = sample(of_image, vec2<f32>(at[0].x, at[1].x));
+            if next.y < pixels { sh_images[to + next.y] = sample(of_image, vec2<f32>(at[0].y, at[1].y)); }
+            if next.z < pixels { sh_images[to + next.z] = sample(of_image, vec2<f32>(at[0].z, at[1].z)); }
+            if next.w < pixels { sh_images[to + next.w] = sample(of_image, vec2<f32>(at[0].w, at[1].w)); }
+        }
+    } else {
+        for (var p = lane; p < pixels; p += WG_SIZE) {
+            var value: f32;
+            if kind == COLOR {
+                let b = 2u * (r * CHANNELS + c);
+                value = (1.0 + parameter(stage, b)) * sh_images[of_image + p] + parameter(stage, b + 1u);
+            } else {
+                value = sample(of_image, position(kind, stage, r, p));
+            }
+            sh_images[to + p] = value;
+        }
     }
     workgroupBarrier();
     return to;
@@ -197,8 +242,16 @@ fn main(
     let image = r / params.per_image;
     var sum = 0.0;
     for (var c = 0u; c < CHANNELS; c += 1u) {
-        for (var p = lane; p < pixels; p += WG_SIZE) {
-            sh_images[p] = source[(partner * CHANNELS + c) * pixels + p];
+        // Four pixels are loaded together; past the end the last is, in vain.
+        let first = (partner * CHANNELS + c) * pixels;
+        for (var p = lane; p < pixels; p += 4u * WG_SIZE) {
+            let next = p + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+            let near = first + min(next, vec4<u32>(pixels - 1u));
+            let values = vec4<f32>(source[near.x], source[near.y], source[near.z], source[near.w]);
+            sh_images[p] = values.x;
+            if next.y < pixels { sh_images[next.y] = values.y; }
+            if next.z < pixels { sh_images[next.z] = values.z; }
+            if next.w < pixels { sh_images[next.w] = values.w; }
         }
         workgroupBarrier();
         var at = transformed(STAGE_0, 0u, r, c, 0u, lane);
@@ -211,13 +264,20 @@ fn main(
         if STAGE_3 != NONE {
             at = transformed(STAGE_3, 3u, r, c, at, lane);
         }
-        for (var p = lane; p < pixels; p += WG_SIZE) {
-            let e = x[(image * CHANNELS + c) * pixels + p] - sh_images[at + p];
+        let compared = (image * CHANNELS + c) * pixels;
+        for (var p = lane; p < pixels; p += 4u * WG_SIZE) {
+            let next = p + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+            let near = min(next, vec4<u32>(pixels - 1u));
+            let of_x = compared + near;
+            let t = at + near;
+            var weights = vec4<f32>(1.0);
             if WEIGHTED {
-                sum += a3[c * pixels + p] * e * e;
-            } else {
-                sum += e * e;
+                let w = c * pixels + near;
+                weights = vec4<f32>(a3[w.x], a3[w.y], a3[w.z], a3[w.w]);
             }
+            let values = vec4<f32>(x[of_x.x], x[of_x.y], x[of_x.z], x[of_x.w]);
+            let e = values - vec4<f32>(sh_images[t.x], sh_images[t.y], sh_images[t.z], sh_images[t.w]);
+            sum += dot(select(vec4<f32>(), weights * e, next < vec4<u32>(pixels)), e);
         }
         // The next channel overwrites what other lanes may still be reading.
         workgroupBarrier();

@@ -4,7 +4,8 @@
 // stage of conv2d_grad_weight.
 // Workgroup: 256 invocations, 256 / SLICES neighbouring elements of y x SLICES slices, each of which takes every SLICES-th
 // row. Linear grid folded to two dimensions.
-// Deterministic: a slice sums its rows in ascending order, then the slices are added in ascending order.
+// Deterministic: a slice sums its rows by their position modulo four in ascending order, then these four; the slices are added
+// in ascending order.
 
 //#import rows
 
@@ -45,11 +46,28 @@ fn main(
         // Selected rows may be anywhere; otherwise the rows of s are s, s + S, s + 2 S, ...
         let first = select(s, 0u, ROWS == SELECTED);
         let step = select(params.shared_rows, 1u, ROWS == SELECTED);
-        for (var r = first + slice * step; r < params.rows; r += step * SLICES) {
-            if shared_row(r, params.shared_rows) == s {
-                sum += x[r * params.item + i];
+        let stride = step * SLICES;
+        var sums = vec4<f32>();
+        for (var r = first + slice * step; r < params.rows; r += 4u * stride) {
+            // Four rows are loaded together; past the end the last is, in vain.
+            let next = r + stride * vec4<u32>(0u, 1u, 2u, 3u);
+            let near = min(next, vec4<u32>(params.rows - 1u));
+            var wanted = next < vec4<u32>(params.rows);
+            if ROWS == SELECTED {
+                let of_each = vec4<u32>(
+                    shared_row(near.x, params.shared_rows),
+                    shared_row(near.y, params.shared_rows),
+                    shared_row(near.z, params.shared_rows),
+                    shared_row(near.w, params.shared_rows),
+                );
+                wanted = wanted & (of_each == vec4<u32>(s));
+            }
+            if any(wanted) {
+                let of_x = near * params.item + i;
+                sums += select(vec4<f32>(), vec4<f32>(x[of_x.x], x[of_x.y], x[of_x.z], x[of_x.w]), wanted);
             }
         }
+        sum = (sums.x + sums.y) + (sums.z + sums.w);
     }
     sh_sums[lane] = sum;
     workgroupBarrier();

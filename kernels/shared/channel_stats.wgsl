@@ -27,9 +27,30 @@ fn finish(channel: u32, m: f32, v: f32) {
     }
 }
 
-// Values of a channel in a part.
-fn part_size(s: u32) -> f32 {
-    return x[2u * CHANNELS * params.splits + s];
+// Four parts of a channel: their numbers of values, means and squared deviations.
+struct Parts {
+    sizes: vec4<f32>,
+    means: vec4<f32>,
+    squares: vec4<f32>,
+}
+
+// Every WG_SIZE-th part from s on; past the end they are empty.
+fn parts(channel: u32, s: u32) -> Parts {
+    let next = s + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+    let near = min(next, vec4<u32>(params.splits - 1u));
+    let m = channel * params.splits + near;
+    let d = m + CHANNELS * params.splits;
+    let n = 2u * CHANNELS * params.splits + near;
+    let there = next < vec4<u32>(params.splits);
+    let sizes = vec4<f32>(x[n.x], x[n.y], x[n.z], x[n.w]);
+    let means = vec4<f32>(x[m.x], x[m.y], x[m.z], x[m.w]);
+    let squares = vec4<f32>(x[d.x], x[d.y], x[d.z], x[d.w]);
+    return Parts(select(vec4<f32>(), sizes, there), means, select(vec4<f32>(), squares, there));
+}
+
+fn deviations(own: Parts, m: f32) -> f32 {
+    let d = own.means - m;
+    return total(own.squares + own.sizes * d * d);
 }
 
 fn values(channel: u32, i: vec4<u32>, end: u32) -> vec4<f32> {
@@ -48,15 +69,17 @@ fn channel_stats(item: u32, lane: u32) {
         if item >= CHANNELS {
             return;
         }
-        var sum = 0.0;
-        for (var s = lane; s < params.splits; s += WG_SIZE) {
-            sum += part_size(s) * x[item * params.splits + s];
+        // The first four parts of a lane, usually all, stay in registers for the second pass.
+        let own = parts(item, lane);
+        var sum = dot(own.sizes, own.means);
+        for (var s = lane + 4u * WG_SIZE; s < params.splits; s += 4u * WG_SIZE) {
+            let more = parts(item, s);
+            sum += dot(more.sizes, more.means);
         }
         let m = workgroup_sum(lane, sum) / f32(params.count);
-        sum = 0.0;
-        for (var s = lane; s < params.splits; s += WG_SIZE) {
-            let d = x[item * params.splits + s] - m;
-            sum += x[(CHANNELS + item) * params.splits + s] + part_size(s) * d * d;
+        sum = deviations(own, m);
+        for (var s = lane + 4u * WG_SIZE; s < params.splits; s += 4u * WG_SIZE) {
+            sum += deviations(parts(item, s), m);
         }
         let deviation = workgroup_sum(lane, sum);
         if lane == 0u {

@@ -19,9 +19,14 @@ fn channel_sums(item: u32, lane: u32) {
     var scaled = 0.0;
     var plain = 0.0;
     if STAGE == 2u {
-        for (var s = lane; s < params.splits; s += WG_SIZE) {
-            scaled += x[item * params.splits + s];
-            plain += x[(CHANNELS + item) * params.splits + s];
+        for (var s = lane; s < params.splits; s += 4u * WG_SIZE) {
+            // Four are loaded together; past the end the last is, in vain.
+            let next = s + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+            let i = item * params.splits + min(next, vec4<u32>(params.splits - 1u));
+            let j = i + CHANNELS * params.splits;
+            let there = next < vec4<u32>(params.splits);
+            scaled += total(select(vec4<f32>(), vec4<f32>(x[i.x], x[i.y], x[i.z], x[i.w]), there));
+            plain += total(select(vec4<f32>(), vec4<f32>(x[j.x], x[j.y], x[j.z], x[j.w]), there));
         }
     } else {
         let channel = item / params.splits;

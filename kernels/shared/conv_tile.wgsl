@@ -107,6 +107,23 @@ fn brought(at: Columns, s: u32) -> vec4<f32> {
     return select(vec4<f32>(), v, at.there);
 }
 
+fn keep_columns(d: u32, e: u32, v: vec4<f32>) {
+    sh_rows[d * PATCH + e] = packed(v);
+}
+
+// Weights of four channels: e counts taps, source channels from `begin` on and quads of channels from `first` on. Those of
+// channels that are not there meet what is not stored.
+fn four_weights(begin: u32, first: u32, e: u32) -> vec4<f32> {
+    let tap = e % 9u;
+    let s = min(begin + e / 9u % DEPTH, SOURCES - 1u);
+    let c = min(vec4<u32>(first + e / (9u * DEPTH) * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(CHANNELS - 1u));
+    return vec4<f32>(weight(s, c.x, tap), weight(s, c.y, tap), weight(s, c.z, tap), weight(s, c.w, tap));
+}
+
+fn keep_weights(quads: u32, e: u32, weights: vec4<f32>) {
+    sh_weights[e % (9u * DEPTH) * quads + e / (9u * DEPTH)] = weights;
+}
+
 // Those of the columns of source channel s that are this workgroup's to write are written.
 fn write_source(at: Columns, own: vec4<bool>, s: u32, v: vec4<f32>) {
     let i = at.i + s * SOURCE_HEIGHT * SOURCE_WIDTH;
@@ -303,28 +320,30 @@ fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
                 let blocks_of = vec4<u32>(block - 1u, block, block, block);
                 own = places.there & (blocks_of / vec4<u32>(TILE) == vec4<u32>(tile));
             }
-            // Two channels at a time, their loads together; the last once more if they are odd.
-            for (var d = 0u; d < depth; d += 2u) {
-                let next = min(d + 1u, depth - 1u);
+            // Four channels are loaded together; past the last that is, in vain.
+            for (var d = 0u; d < depth; d += 4u) {
+                let end = depth - 1u;
                 let v0 = brought(places, begin + d);
-                let v1 = brought(places, begin + next);
-                sh_rows[d * PATCH + e] = packed(v0);
-                sh_rows[next * PATCH + e] = packed(v1);
+                let v1 = brought(places, begin + min(d + 1u, end));
+                let v2 = brought(places, begin + min(d + 2u, end));
+                let v3 = brought(places, begin + min(d + 3u, end));
+                keep_columns(d, e, v0);
+                if d + 1u < depth { keep_columns(d + 1u, e, v1); }
+                if d + 2u < depth { keep_columns(d + 2u, e, v2); }
+                if d + 3u < depth { keep_columns(d + 3u, e, v3); }
                 if WRITES {
                     write_source(places, own, begin + d, v0);
-                    write_source(places, own & vec4<bool>(next > d), begin + next, v1);
+                    if d + 1u < depth { write_source(places, own, begin + d + 1u, v1); }
+                    if d + 2u < depth { write_source(places, own, begin + d + 2u, v2); }
+                    if d + 3u < depth { write_source(places, own, begin + d + 3u, v3); }
                 }
             }
         }
-        for (var e = lane; e < DEPTH * 9u * quads; e += LANES) {
-            let tap = e % 9u;
-            let d = e / 9u % DEPTH;
-            let q = e / (9u * DEPTH);
-            let s = min(begin + d, SOURCES - 1u);
-            let c = min(vec4<u32>(first + 4u * q) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(CHANNELS - 1u));
-            // Those of channels that are not there meet what is not stored.
-            sh_weights[(d * 9u + tap) * quads + q] =
-                vec4<f32>(weight(s, c.x, tap), weight(s, c.y, tap), weight(s, c.z, tap), weight(s, c.w, tap));
+        for (var e = lane; e < DEPTH * 9u * quads; e += 2u * LANES) {
+            let w0 = four_weights(begin, first, e);
+            let w1 = four_weights(begin, first, e + LANES);
+            keep_weights(quads, e, w0);
+            if e + LANES < DEPTH * 9u * quads { keep_weights(quads, e + LANES, w1); }
         }
         workgroupBarrier();
         for (var d = 0u; d < depth; d += 1u) {

@@ -3,7 +3,7 @@
 // sum[o,i,ky,kx] = sum over b, p of dy[b,o,p] x[b, i, STRIDE p + (ky,kx) - PAD], zero outside
 //
 // An invocation holds the 9 taps of one input channel for 4 output channels (9 vec4 sums) and walks along rows of the image;
-// each step brings 3 new pixels of x (6 with stride 2) and one vec4 of dy from workgroup memory for 36 multiply-adds. Bands of
+// each window brings 3 new pixels of x (6 with stride 2) and one vec4 of dy from workgroup memory for 36 multiply-adds. Bands of
 // ROWS rows of an image are staged together, those of x with a border and an odd number of words between channels, so that
 // lanes do not meet in a bank. What is not there is loaded from the nearest place that is, and then zero: loads in a branch
 // would wait for each other.
@@ -41,6 +41,25 @@ var<workgroup> sh_dy: array<vec4<f32>, DY_LEN>;
 // Three pixels of x, one below the other.
 fn column(at: u32) -> vec3<f32> {
     return vec3<f32>(f32(sh_x[at]), f32(sh_x[at + X_COLUMNS]), f32(sh_x[at + 2u * X_COLUMNS]));
+}
+
+// What dy at a place adds to the nine taps: the columns of the window there, and four channels of dy.
+fn add_window(
+    sums: ptr<function, array<vec4<f32>, 9>>,
+    left: vec3<f32>,
+    middle: vec3<f32>,
+    right: vec3<f32>,
+    g: vec4<f32>,
+) {
+    (*sums)[0] += g * left.x;
+    (*sums)[1] += g * middle.x;
+    (*sums)[2] += g * right.x;
+    (*sums)[3] += g * left.y;
+    (*sums)[4] += g * middle.y;
+    (*sums)[5] += g * right.y;
+    (*sums)[6] += g * left.z;
+    (*sums)[7] += g * middle.z;
+    (*sums)[8] += g * right.z;
 }
 
 // `sum` of part 0 with that of another part added. In uniform control flow.
@@ -133,15 +152,7 @@ fn weight_tile(group: vec3<u32>, lane: u32, begin: u32, end: u32) {
     let quad = lane / IN_TILE % QUADS;
     let part = lane / (IN_TILE * QUADS);
 
-    var s0 = vec4<f32>();
-    var s1 = vec4<f32>();
-    var s2 = vec4<f32>();
-    var s3 = vec4<f32>();
-    var s4 = vec4<f32>();
-    var s5 = vec4<f32>();
-    var s6 = vec4<f32>();
-    var s7 = vec4<f32>();
-    var s8 = vec4<f32>();
+    var sums = array<vec4<f32>, 9>();
     for (var band = begin; band < end; band += 1u) {
         let at = Band(
             band / bands_per_image,
@@ -156,24 +167,25 @@ fn weight_tile(group: vec3<u32>, lane: u32, begin: u32, end: u32) {
             let start = i * X_PLANE + row * STRIDE * X_COLUMNS;
             var left = column(start);
             var middle = column(start + 1u);
-            for (var p = 0u; p < WIDTH; p += 1u) {
-                let right = column(start + p * STRIDE + 2u);
-                let g = sh_dy[(row * WIDTH + p) * QUADS + quad];
-                s0 += g * left.x;
-                s1 += g * middle.x;
-                s2 += g * right.x;
-                s3 += g * left.y;
-                s4 += g * middle.y;
-                s5 += g * right.y;
-                s6 += g * left.z;
-                s7 += g * middle.z;
-                s8 += g * right.z;
-                if STRIDE == 1u {
-                    left = middle;
-                    middle = right;
-                } else if p + 1u < WIDTH {
-                    left = right;
-                    middle = column(start + p * STRIDE + 3u);
+            // Two windows at a time, which share what they have in common.
+            for (var p = 0u; p < WIDTH; p += 2u) {
+                let at_window = start + p * STRIDE;
+                let at_dy = (row * WIDTH + p) * QUADS + quad;
+                let right = column(at_window + 2u);
+                add_window(&sums, left, middle, right, sh_dy[at_dy]);
+                if WIDTH % 2u == 0u || p + 1u < WIDTH {
+                    let g = sh_dy[at_dy + QUADS];
+                    let further = column(at_window + 3u);
+                    if STRIDE == 1u {
+                        add_window(&sums, middle, right, further, g);
+                        left = right;
+                        middle = further;
+                    } else {
+                        let last = column(at_window + 4u);
+                        add_window(&sums, right, further, last, g);
+                        left = last;
+                        middle = column(at_window + min(5u, X_COLUMNS - 1u - p * STRIDE));
+                    }
                 }
             }
         }
@@ -183,28 +195,28 @@ fn weight_tile(group: vec3<u32>, lane: u32, begin: u32, end: u32) {
 
     let slot = i + IN_TILE * quad;
     for (var other = 1u; other < PARTS; other += 1u) {
-        s0 = gather(other, part, slot, s0);
-        s1 = gather(other, part, slot, s1);
-        s2 = gather(other, part, slot, s2);
-        s3 = gather(other, part, slot, s3);
-        s4 = gather(other, part, slot, s4);
-        s5 = gather(other, part, slot, s5);
-        s6 = gather(other, part, slot, s6);
-        s7 = gather(other, part, slot, s7);
-        s8 = gather(other, part, slot, s8);
+        sums[0] = gather(other, part, slot, sums[0]);
+        sums[1] = gather(other, part, slot, sums[1]);
+        sums[2] = gather(other, part, slot, sums[2]);
+        sums[3] = gather(other, part, slot, sums[3]);
+        sums[4] = gather(other, part, slot, sums[4]);
+        sums[5] = gather(other, part, slot, sums[5]);
+        sums[6] = gather(other, part, slot, sums[6]);
+        sums[7] = gather(other, part, slot, sums[7]);
+        sums[8] = gather(other, part, slot, sums[8]);
     }
     if part > 0u {
         return;
     }
     let first = (group.y * QUADS + quad) * 4u;
     let channel = group.x * IN_TILE + i;
-    store(group.z, first, channel, 0u, s0);
-    store(group.z, first, channel, 1u, s1);
-    store(group.z, first, channel, 2u, s2);
-    store(group.z, first, channel, 3u, s3);
-    store(group.z, first, channel, 4u, s4);
-    store(group.z, first, channel, 5u, s5);
-    store(group.z, first, channel, 6u, s6);
-    store(group.z, first, channel, 7u, s7);
-    store(group.z, first, channel, 8u, s8);
+    store(group.z, first, channel, 0u, sums[0]);
+    store(group.z, first, channel, 1u, sums[1]);
+    store(group.z, first, channel, 2u, sums[2]);
+    store(group.z, first, channel, 3u, sums[3]);
+    store(group.z, first, channel, 4u, sums[4]);
+    store(group.z, first, channel, 5u, sums[5]);
+    store(group.z, first, channel, 6u, sums[6]);
+    store(group.z, first, channel, 7u, sums[7]);
+    store(group.z, first, channel, 8u, sums[8]);
 }

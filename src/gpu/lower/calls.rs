@@ -4,7 +4,7 @@ use super::fuse::Besides;
 use super::launch::Launch;
 use super::norm::{channel_sums, unbiased};
 use super::variants::Variants;
-use super::{Lowered, adam, conv, linear, workgroups};
+use super::{Lowered, WORKGROUP_BYTES, adam, conv, linear, workgroups};
 use crate::tape::{Call, ConvSpec, Extreme, Op, Operand, Rows};
 
 /// Source pixels that a workgroup of grid_sample_grad_image owns (BAND in the kernel).
@@ -333,17 +333,39 @@ fn pool(
 fn morpho(lowered: &mut Lowered, launch: Launch, kernel: usize, rows: Rows, call: &Call) {
     let (ins, outs) = (&call.inputs[..], &call.outputs[..]);
     let [c, h, w] = ins[0].shape.tail();
-    let by_row = matches!(call.op, Op::MorphoGradWeights { .. });
-    let n = if by_row { ins[1].shape.rows(1) } else { outs[0].shape.len() };
-    let launch = launch.rows(rows).constant("KERNEL", kernel as u32).param(if by_row { "rows" } else { "n" }, n);
-    let launch = launch.param("channels", c).param("height", h).param("width", w);
+    let launch = launch.rows(rows).constant("KERNEL", kernel as u32);
     // The index comes last.
     let plain = ins.len() - usize::from(rows == Rows::Selected);
-    let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..plain]);
-    let launch = launch.read_optional(ins.get(plain)).write_all(outs);
-    if by_row {
-        launch.groups(lowered, workgroups(n));
+    let bind = |launch: Launch| {
+        let launch = launch.param("shared_rows", ins[0].shape.rows(3)).read_all(&ins[..plain]);
+        launch.read_optional(ins.get(plain)).write_all(outs)
+    };
+    if let Op::MorphoGradWeights { .. } = call.op {
+        let n = ins[1].shape.rows(1);
+        let launch = launch.constants(&window_tile(kernel, h, w)).param("rows", n).param("channels", c);
+        bind(launch).groups(lowered, workgroups(n));
     } else {
-        launch.invocations(lowered, n, 256);
+        let n = outs[0].shape.len();
+        let launch = launch.param("n", n).param("channels", c).param("height", h).param("width", w);
+        bind(launch).invocations(lowered, n, 256);
     }
+}
+
+/// The largest tile of an image that fits into workgroup memory of morpho_grad_weights with its border, whole rows if possible.
+fn window_tile(kernel: usize, height: usize, width: usize) -> [(&'static str, usize); 6] {
+    let bordered = |rows: usize, columns: usize| (rows + kernel - 1) * (columns + kernel - 1);
+    // Two pairs of numbers, beside a sum for each invocation.
+    let fits = |rows: usize, columns: usize| 8 * (rows * columns + bordered(rows, columns)) + 4 * 256 <= WORKGROUP_BYTES;
+    let columns = (1..=width).rev().find(|&columns| fits(1, columns)).unwrap_or(1);
+    let most = (1..=height).rev().find(|&rows| fits(rows, columns)).unwrap_or(1);
+    // As few tiles, but of the same height.
+    let rows = height.div_ceil(height.div_ceil(most));
+    [
+        ("HEIGHT", height),
+        ("WIDTH", width),
+        ("TILE_HEIGHT", rows),
+        ("TILE_WIDTH", columns),
+        ("TILE_LEN", rows * columns),
+        ("BORDERED_LEN", bordered(rows, columns)),
+    ]
 }

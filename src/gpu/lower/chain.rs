@@ -81,7 +81,8 @@ impl Chain {
             chain.source = stage.image;
         }
         chain.stages.reverse();
-        let fits = 4 * chain.workgroup_lens().iter().chain(&[INVOCATIONS]).sum::<usize>() <= WORKGROUP_BYTES;
+        let [images, bordered, row] = chain.workgroup_lens();
+        let fits = 4 * (images + 2 * bordered + row + INVOCATIONS) <= WORKGROUP_BYTES;
         if chain.stages.is_empty() || !fits {
             return None;
         }
@@ -130,11 +131,17 @@ impl Chain {
         Some(stage)
     }
 
-    /// Elements in workgroup memory: of two images, of exponentials, and of a window with its exponent.
+    /// Elements in workgroup memory: of two images, of pairs of an image with its border, and of a row of parameters.
     fn workgroup_lens(&self) -> [usize; 3] {
         let [height, width] = self.source.shape.tail();
-        let window = self.window.map_or(2, |kernel| 1 + kernel * kernel);
-        [2 * height * width, if self.window.is_some() { height * width } else { 1 }, window]
+        let bordered = |kernel: usize| (height + kernel - 1) * (4 * width.div_ceil(4) + kernel - 1);
+        let window = self.window.map_or(0, |kernel| 1 + kernel * kernel);
+        [2 * height * width, self.window.map_or(1, bordered), window.max(2 * self.controls())]
+    }
+
+    /// Control points of the splines, 1 without any.
+    fn controls(&self) -> usize {
+        self.control.as_ref().map_or(1, |[matrix, _]| matrix.shape.tail::<3>()[0])
     }
 
     /// Names of the stages.
@@ -147,8 +154,7 @@ impl Chain {
     pub fn lower(&self, lowered: &mut Lowered, call: &Call) {
         let [channels, height, width] = self.source.shape.tail();
         let [images, per_image] = call.outputs[0].shape.tail();
-        let [images_len, exponentials_len, window_len] = self.workgroup_lens();
-        let controls = self.control.as_ref().map_or(1, |[matrix, _]| matrix.shape.tail::<3>()[0]);
+        let [images_len, bordered_len, row_len] = self.workgroup_lens();
         let mut launch = Launch::new(KERNEL).padding(self.padding.unwrap_or(Padding::Border));
         for (i, name) in STAGES.into_iter().enumerate() {
             launch = launch.constant(name, self.stages.get(i).map_or(0, |(kind, _)| *kind as u32));
@@ -157,11 +163,11 @@ impl Chain {
             ("CHANNELS", channels),
             ("HEIGHT", height),
             ("WIDTH", width),
-            ("CONTROLS", controls),
+            ("CONTROLS", self.controls()),
             ("KERNEL", self.window.unwrap_or(1)),
             ("IMAGES_LEN", images_len),
-            ("EXPONENTIALS_LEN", exponentials_len),
-            ("WINDOW_LEN", window_len),
+            ("BORDERED_LEN", bordered_len),
+            ("ROW_LEN", row_len),
         ]);
         let control = self.control.as_ref().map(|tensors| both(lowered, tensors));
         let [matrix, base] = control.map_or([0; 2], |(_, offsets)| offsets);

@@ -8,6 +8,9 @@ use crate::tape::{Call, Rows};
 
 /// Outputs and rows of a workgroup of linear_tiled.
 const TILE: [usize; 2] = [64, 8];
+/// Elements of a workgroup of linear_grad_input and of linear_grad_weight.
+const GRAD_INPUT_TILE: usize = 64;
+const GRAD_WEIGHT_TILE: usize = 256;
 
 /// y = w x + b, rectified perhaps.
 pub(super) fn linear(lowered: &mut Lowered, rows: Rows, call: &Call, besides: &Besides, variants: &Variants) {
@@ -41,15 +44,16 @@ pub(super) fn grad_input(lowered: &mut Lowered, rows: Rows, call: &Call, besides
     let [o, i] = w.tail();
     let launch = Launch::new(call.op.name()).rows(rows).param("n", n).param("inputs", i).param("outputs", o);
     let launch = launch.param("shared_rows", w.rows(2)).read_all(&call.inputs[..2]).read_optional(call.inputs.get(2));
-    launch.masked(besides).write_all(&call.outputs).invocations(lowered, n, 64);
+    launch.masked(besides).write_all(&call.outputs).groups(lowered, workgroups(n.div_ceil(GRAD_INPUT_TILE)));
 }
 
 /// dw and db.
 pub(super) fn grad_weight(lowered: &mut Lowered, rows: Rows, call: &Call) {
-    let (dw, n) = (&call.outputs[0].shape, call.outputs[0].shape.len());
-    let [o, i] = dw.tail();
-    let launch = Launch::new(call.op.name()).rows(rows).param("n", n).param("inputs", i).param("outputs", o);
-    let launch = launch.param("rows", call.inputs[0].shape.rows(1)).param("shared_rows", dw.rows(2));
+    let dw = &call.outputs[0].shape;
+    let ([o, i], partners) = (dw.tail(), dw.rows(2));
+    let tiles = (o * i).div_ceil(GRAD_WEIGHT_TILE);
+    let launch = Launch::new(call.op.name()).rows(rows).param("partners", partners).param("tiles", tiles);
+    let launch = launch.param("inputs", i).param("outputs", o).param("rows", call.inputs[0].shape.rows(1));
     let launch = launch.read_all(&call.inputs[..2]).read_optional(call.inputs.get(2)).write_all(&call.outputs);
-    launch.invocations(lowered, n, 64);
+    launch.groups(lowered, workgroups(partners * tiles));
 }
