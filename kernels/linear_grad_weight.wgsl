@@ -4,7 +4,8 @@
 // Workgroup: 256 elements of dw of one partner, an invocation each; the one at input 0 sums db too. Selected rows may be
 // anywhere: 256 at a time are looked through and those of the partner listed. Four rows are loaded together. Grid: (partner,
 // tile of its elements), tile fastest (linear, folded).
-// Deterministic: one invocation sums each element, by rows modulo four in ascending order, then these four.
+// Deterministic: one invocation sums each element, over rows in an order that their indices decide, by place modulo four, then
+// these four.
 
 //#import rows
 
@@ -32,28 +33,43 @@ var<storage, read_write> db: array<f32>;
 
 const NEXT: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
 
-// For each of 256 rows how many up to it are the partner's; these rows.
-var<workgroup> sh_counts: array<u32, 256>;
+// Whether rows are the partner's; how many are among every SEGMENTS-th of them; these rows.
+var<workgroup> sh_own: array<u32, 256>;
+var<workgroup> sh_counts: array<u32, SEGMENTS>;
 var<workgroup> sh_rows: array<u32, 256>;
+
+const SEGMENTS: u32 = 16u;
 
 // Lists which of 256 rows from `base` on are those of partner s, and gives their number. In uniform control flow.
 fn list_rows(s: u32, base: u32, lane: u32) -> u32 {
     let r = base + lane;
     let is_own = r < params.rows && shared_row(min(r, params.rows - 1u), params.partners) == s;
-    var count = u32(is_own);
-    sh_counts[lane] = count;
-    for (var step = 1u; step < 256u; step *= 2u) {
-        workgroupBarrier();
-        let before = select(0u, sh_counts[max(lane, step) - step], lane >= step);
-        workgroupBarrier();
-        count += before;
+    sh_own[lane] = u32(is_own);
+    workgroupBarrier();
+    if lane < SEGMENTS {
+        var count = 0u;
+        for (var k = lane; k < 256u; k += SEGMENTS) {
+            count += sh_own[k];
+        }
         sh_counts[lane] = count;
     }
-    if is_own {
-        sh_rows[count - 1u] = r;
+    workgroupBarrier();
+    var before = 0u;
+    var all = 0u;
+    for (var segment = 0u; segment < SEGMENTS; segment += 1u) {
+        before += select(0u, sh_counts[segment], segment < lane);
+        all += sh_counts[segment];
+    }
+    if lane < SEGMENTS {
+        for (var k = lane; k < 256u; k += SEGMENTS) {
+            if sh_own[k] == 1u {
+                sh_rows[before] = base + k;
+                before += 1u;
+            }
+        }
     }
     workgroupBarrier();
-    return sh_counts[255];
+    return all;
 }
 
 // Four of the partner's rows from the k-th on; the last again past the end.
