@@ -6,7 +6,7 @@ mod adapter;
 
 use adapter::open_or_skip as open;
 use proteus::cpu::CpuEngine;
-use proteus::gpu::{GpuEngine, HALF, MATRIX, Options, VariantChoice, adapters};
+use proteus::gpu::{Fusion, GpuEngine, HALF, MATRIX, Options, VariantChoice, Variants, adapters, lower};
 use proteus::tape::{
     AdamSpec, Arena, ConvSpec, Engine, EngineError, KernelTime, Padding, PersistentId, Program, Rows, Store, Tape,
 };
@@ -175,6 +175,50 @@ fn training_matches_the_cpu_engine_and_repeats_to_the_bit() {
         let tolerance = 1e-5 * 2f32.powi(step as i32);
         assert!((a - b).abs() <= tolerance * b.abs(), "loss of step {step}: {a} on the GPU, {b} on the CPU");
     }
+}
+
+/// Nine convolutions, whose weight gradients two launches sum.
+#[test]
+fn weight_gradients_that_are_summed_together_stay_apart() {
+    let _alone = alone();
+    let Some(mut gpu) = shared() else { return };
+    let (mut tape, mut store) = (Tape::new(), Store::new());
+    let x = store.add("x", [4, 3, 28, 28], Arena::Constants);
+    let x_var = tape.persistent(&store, x);
+    let mut gradients = Vec::new();
+    for layer in 0..9 {
+        // No two alike, so that a gradient in the place of another is noticed.
+        let w = store.parameter(format!("w{layer}"), [2 + layer, 3, 3, 3]);
+        let w_var = tape.persistent(&store, w);
+        let y = tape.conv2d(x_var, w_var, ConvSpec { stride: 1 + layer % 2, pad: 1 });
+        let y = tape.relu(y);
+        let loss = tape.mean(y);
+        let found = tape.gradients(loss, &[w_var]).expect("differentiable");
+        let place = store.view(w, w, Arena::Gradients);
+        tape.store(found[0].expect("depends on it"), &store, place);
+        gradients.push((w, place));
+    }
+    let program = Program::new(&tape);
+    let run = |engine: &mut dyn Engine| -> Vec<Vec<f32>> {
+        let mut random = noise(3);
+        let mut values = |n: usize| (0..n).map(|_| random() - 0.4).collect::<Vec<f32>>();
+        engine.allocate(&store).expect("allocated");
+        for id in [x].into_iter().chain(gradients.iter().map(|(w, _)| *w)) {
+            engine.write_f32(&store[id], &values(store[id].shape.len())).expect("written");
+        }
+        let plan = engine.load(std::slice::from_ref(&program)).expect("loaded")[0];
+        engine.run(plan, 1).expect("ran");
+        gradients.iter().map(|(_, place)| engine.read_f32(&store[*place]).expect("read")).collect()
+    };
+    let twin = run(&mut CpuEngine::new(Some(2)).expect("a CPU engine"));
+    let ours = run(&mut *gpu);
+    for (layer, (a, b)) in ours.iter().zip(&twin).enumerate() {
+        let largest = b.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let off = a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(off <= 1e-5 * largest, "weights of layer {layer}: {off} off, values up to {largest}");
+    }
+    let lowered = lower(&program, Fusion::default(), &Variants::default()).expect("lowers");
+    assert_eq!(lowered.dispatches.iter().filter(|d| d.kernel == "sum_parts").count(), 2, "this tries what it says");
 }
 
 #[test]

@@ -96,6 +96,7 @@ kernels![
     "store_rows",
     "sum",
     "sum_grad",
+    "sum_parts",
     "sum_rows",
 ];
 

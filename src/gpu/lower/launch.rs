@@ -129,16 +129,12 @@ impl Launch {
     }
 
     pub fn groups(self, lowered: &mut Lowered, groups: [u32; 3]) {
+        lowered.dispatches.push(self.build(groups));
+    }
+
+    pub fn build(self, groups: [u32; 3]) -> Dispatch {
         let Launch { kernel, constants, params, bindings } = self;
-        lowered.dispatches.push(Dispatch {
-            kernel,
-            constants,
-            params,
-            bindings,
-            groups,
-            call: 0,
-            work: Work::default(),
-        });
+        Dispatch { kernel, constants, params, bindings, groups, call: 0, work: Work::default() }
     }
 
     /// One invocation for each of `n` items.

@@ -10,6 +10,7 @@ mod launch;
 mod linear;
 mod norm;
 mod parts;
+mod together;
 mod variants;
 
 pub(super) use conv::MATRIX_BYTES;
@@ -144,6 +145,9 @@ pub fn lower(program: &Program, fusion: Fusion, variants: &Variants) -> Result<L
             let (flops, bytes) = if i == 0 { (whole.flops, whole.bytes) } else { (0, 0) };
             dispatch.work = Work { kernel: dispatch.kernel, detail: whole.detail.clone(), flops, bytes };
         }
+    }
+    if fusion != Fusion::Off {
+        together::unite(&mut lowered);
     }
     for dispatch in &lowered.dispatches {
         lowered.check_aliases(dispatch)?;
