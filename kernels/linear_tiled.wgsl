@@ -88,18 +88,25 @@ fn main(
         let r = (first + min(4u * half + NEXT, vec4<u32>(count - 1u)) * step) * params.inputs + input;
         let v = vec4<f32>(x[r.x], x[r.y], x[r.z], x[r.w]);
         let from_w = s * params.outputs * params.inputs + input;
-        for (var o = first_output + half; o < first_output + OUTPUTS; o += 32u) {
-            // Everything is loaded before anything is stored.
-            let w0 = four_weights(from_w, o);
-            let w1 = four_weights(from_w, o + 8u);
-            let w2 = four_weights(from_w, o + 16u);
-            let w3 = four_weights(from_w, o + 24u);
-            let to = i * W_STRIDE + o - first_output;
-            keep_weights(to, w0);
-            keep_weights(to + 8u, w1);
-            keep_weights(to + 16u, w2);
-            keep_weights(to + 24u, w3);
-        }
+        // Everything is loaded before anything is stored.
+        let o = first_output + half;
+        let w0 = four_weights(from_w, o);
+        let w1 = four_weights(from_w, o + 8u);
+        let w2 = four_weights(from_w, o + 16u);
+        let w3 = four_weights(from_w, o + 24u);
+        let w4 = four_weights(from_w, o + 32u);
+        let w5 = four_weights(from_w, o + 40u);
+        let w6 = four_weights(from_w, o + 48u);
+        let w7 = four_weights(from_w, o + 56u);
+        let to = i * W_STRIDE + half;
+        keep_weights(to, w0);
+        keep_weights(to + 8u, w1);
+        keep_weights(to + 16u, w2);
+        keep_weights(to + 24u, w3);
+        keep_weights(to + 32u, w4);
+        keep_weights(to + 40u, w5);
+        keep_weights(to + 48u, w6);
+        keep_weights(to + 56u, w7);
         sh_x[2u * i + half] = select(vec4<f32>(), v, begin + i < params.inputs);
         workgroupBarrier();
         for (var d = 0u; d < DEPTH; d += 1u) {
