@@ -4,11 +4,16 @@ mod adapter;
 #[path = "../examples/cluster_folder.rs"]
 #[allow(dead_code, reason = "its main is not called")]
 mod cluster_folder;
+#[path = "../examples/compiled.rs"]
+#[allow(dead_code, reason = "its main is not called")]
+mod compiled;
 #[path = "../examples/kernel.rs"]
 #[allow(dead_code, reason = "its main is not called")]
 mod kernel;
 
-use proteus::gpu::{Options, check_kernel};
+use clap::Parser;
+use proteus::bench::{Subject, lowered};
+use proteus::gpu::{Fusion, Options, check_kernel};
 use std::fs;
 use std::path::Path;
 
@@ -37,6 +42,22 @@ fn a_folder_is_clustered() {
 #[test]
 fn the_kernel_has_the_interface_of_ours() {
     check_kernel("squared_distance", Path::new(KERNEL)).expect("it fits");
+}
+
+#[test]
+fn kernels_become_spir_v() {
+    let subject = Subject::new("usps", &["batch_size=4"], None, None, 1).expect("a preset");
+    let lowered = lowered(&subject, Fusion::default(), &[]).expect("lowers");
+    for dispatch in &lowered.dispatches {
+        let code = compiled::spirv(dispatch).unwrap_or_else(|e| panic!("{}: {e}", dispatch.kernel));
+        assert_eq!(code[0], 0x0723_0203, "{} begins as SPIR-V does", dispatch.kernel);
+    }
+    let error = |arguments: &[&str]| {
+        let args = compiled::Args::parse_from(["compiled"].iter().chain(arguments));
+        compiled::run(&args, &mut Vec::new()).expect_err("an error").to_string()
+    };
+    assert!(error(&["--kernel", "conv3d"]).contains("no kernel of that name"));
+    assert!(error(&["--preset", "minst"]).contains("mnist"));
 }
 
 #[test]

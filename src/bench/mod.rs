@@ -17,7 +17,7 @@ pub use kernels::{KernelReport, distinct, measure_call, reference};
 pub use peaks::{Peaks, peaks};
 pub use plot::{PlotError, Point, roofline, shares, sweep};
 pub use profile::{Profile, Share, profile};
-pub use reckon::reckon;
+pub use reckon::{lowered, reckon};
 pub use single::Single;
 pub use step::{StepReport, Subject, measure};
 pub use trace::trace;

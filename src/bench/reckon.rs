@@ -2,7 +2,7 @@
 
 use super::peaks::Peaks;
 use super::step::Subject;
-use crate::gpu::{Fusion, MatrixUnit, VariantChoice, Variants, lower};
+use crate::gpu::{Fusion, Lowered, MatrixUnit, VariantChoice, Variants, lower};
 use crate::tape::{EngineError, Launch, Program, Store};
 use crate::train::{Ledger, TrainError, training_step};
 use std::sync::Arc;
@@ -19,8 +19,7 @@ pub fn reckon(
     fusion: Fusion,
     chosen: &[VariantChoice],
 ) -> Result<Vec<Launch>, TrainError> {
-    let variants = Variants::of_class(false).over(chosen.iter().cloned()).with_unit(Some(MatrixUnit::LARGE));
-    let lowered = lower(&program(subject)?, fusion, &variants).map_err(TrainError::from)?;
+    let lowered = lowered(subject, fusion, chosen)?;
     let mut start = Duration::ZERO;
     let mut launches = Vec::with_capacity(lowered.dispatches.len());
     for dispatch in lowered.dispatches {
@@ -29,6 +28,15 @@ pub fn reckon(
         start += time;
     }
     Ok(launches)
+}
+
+/// The dispatches of a subject's training step, as [`reckon`] counts them.
+///
+/// # Errors
+/// As of the configuration and of lowering.
+pub fn lowered(subject: &Subject, fusion: Fusion, chosen: &[VariantChoice]) -> Result<Lowered, TrainError> {
+    let variants = Variants::of_class(false).over(chosen.iter().cloned()).with_unit(Some(MatrixUnit::LARGE));
+    lower(&program(subject)?, fusion, &variants).map_err(TrainError::from)
 }
 
 /// The training step of a subject, without a device.

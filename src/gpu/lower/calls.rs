@@ -355,7 +355,8 @@ fn morpho(lowered: &mut Lowered, launch: Launch, kernel: usize, rows: Rows, call
 fn window_tile(kernel: usize, height: usize, width: usize) -> [(&'static str, usize); 6] {
     let bordered = |rows: usize, columns: usize| (rows + kernel - 1) * (columns + kernel - 1);
     // Two pairs of numbers, beside a sum for each invocation.
-    let fits = |rows: usize, columns: usize| 8 * (rows * columns + bordered(rows, columns)) + 4 * 256 <= WORKGROUP_BYTES;
+    let fits =
+        |rows: usize, columns: usize| 8 * (rows * columns + bordered(rows, columns)) + 4 * 256 <= WORKGROUP_BYTES;
     let columns = (1..=width).rev().find(|&columns| fits(1, columns)).unwrap_or(1);
     let most = (1..=height).rev().find(|&rows| fits(rows, columns)).unwrap_or(1);
     // As few tiles, but of the same height.

@@ -109,12 +109,10 @@ fn dispatch(lowered: &mut Lowered, sums: &[Sum]) -> Dispatch {
     for (name, begin) in BEGINS.into_iter().zip(&begins[1..]) {
         launch = launch.param(name, *begin);
     }
-    let per_tensor: [([&'static str; TENSORS], fn(&Sum, usize) -> usize); 3] =
-        [(LENGTHS, |s, _| s.to.len()), (PARTS, |s, _| s.parts), (FIRSTS, |s, start| s.to.start - start)];
-    for (names, value) in per_tensor {
-        for (k, name) in names.into_iter().enumerate() {
-            launch = launch.param(name, sums.get(k).map_or(0, |s| value(s, start)));
-        }
+    for (k, names) in LENGTHS.into_iter().zip(PARTS).zip(FIRSTS).enumerate() {
+        let ((length, parts), first) = names;
+        let [of_length, of_parts, of_first] = sums.get(k).map_or([0; 3], |s| [s.to.len(), s.parts, s.to.start - start]);
+        launch = launch.param(length, of_length).param(parts, of_parts).param(first, of_first);
     }
     for k in 0..TENSORS {
         launch = launch.bind(sums.get(k).map(|s| s.from), Access::Read);
