@@ -62,7 +62,7 @@ fn keep(e: u32, i: u32, value: f32) {
 }
 
 fn elements(which: u32, i: vec4<u32>, c: vec4<u32>) -> vec4<f32> {
-    return pixels(i, of_channels(c)) * SCALE;
+    return computed(loaded(i), of_channels(c)) * SCALE;
 }
 
 fn weight(s: u32, c: u32, tap: u32) -> f32 {

@@ -17,6 +17,7 @@
 // Deterministic: one invocation sums each output, in ascending order of (o, -ky, -kx); parts by a tree
 // of fixed shape. A gather, no atomics.
 
+//#import conv_stage
 //#import conv_tile
 //#import folded_gradient
 //#import folded_norm

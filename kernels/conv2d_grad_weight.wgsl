@@ -1,7 +1,7 @@
 // dw[o,n] = sum over k of dy[o,k] x[n,k], with n = (i, ky, kx) a weight of a filter, k = (b, oy, ox) a pixel of the
 // output, and x[n,k] = x[b, i, STRIDE (oy,ox) + (ky,kx) - PAD], zero outside the image
 //
-// x [B,Ci,H,W], dy [B,Co,H',W'], dw [splits, Co, Ci KH KW]; with more than one split `sum_rows` adds them up.
+// x [B,Ci,H,W], dy [B,Co,H',W'], dw [splits, Co, Ci KH KW]; with more than one split `sum_rows` or `sum_parts` adds them up.
 // An implicit matrix product. A workgroup computes a tile of 16 output channels x 64 weights over the pixels of one
 // split, 16 pixels at a time through workgroup memory (strides 17 and 65, so that neither the stores along k nor the
 // loads along m and n meet in a bank). Each of the 64 invocations holds 4 x 4 sums: channels m + 4 i, weights n + 16 j.

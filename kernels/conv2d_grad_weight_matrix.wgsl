@@ -1,7 +1,7 @@
 // dw[o,i,ky,kx] = sum over b, p of dy[b,o,p] x[b, i, p + (ky,kx) - PAD], zero outside the image; 3x3 with stride 1 only
 //
 // x [B,IN_CHANNELS,IN_HEIGHT,IN_WIDTH], dy [B,OUT_CHANNELS,HEIGHT,WIDTH], dw [splits, OUT_CHANNELS, IN_CHANNELS, 3, 3];
-// with more than one split `sum_rows` adds them up.
+// with more than one split `sum_rows` or `sum_parts` adds them up.
 // With X_FOLDED x is computed from the map that `x` is: normalised, and with RECTIFY then max(x, 0). With DY_FOLDED dy is the
 // gradient of a normalisation, computed from that of its result, which `dy` then is, and from what is normalised, `before`.
 // coefficients [..,4], those of x from params.x_first on and those of dy from params.dy_first on, see

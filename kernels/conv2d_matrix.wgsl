@@ -53,7 +53,7 @@ var<storage, read_write> parts: array<f32>;
 var<private> writes: bool;
 
 fn elements(which: u32, i: vec4<u32>, c: vec4<u32>) -> vec4<f32> {
-    return pixels(i, of_channels(c));
+    return computed(loaded(i), of_channels(c));
 }
 
 fn keep(e: u32, i: u32, value: f32) {

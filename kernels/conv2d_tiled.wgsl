@@ -14,6 +14,7 @@
 // Deterministic: one invocation sums each output, in ascending order of (i, ky, kx); parts by a tree of
 // fixed shape.
 
+//#import conv_stage
 //#import conv_tile
 //#import folded_norm
 //#import folded_source

@@ -2,7 +2,7 @@
 //
 // x [B,C,H,W], y [B,C]. One invocation a plane, 64 a workgroup, linear grid folded to two dimensions: the planes that
 // reach this kernel are small (7x7 or 8x8), so that lanes of a workgroup should share their cache lines.
-// Deterministic: the pixels are summed by their position modulo four in order, then these four.
+// Deterministic: the pixels are summed by their position modulo four, two at a time in order, then these four.
 
 struct Params {
     planes: u32,

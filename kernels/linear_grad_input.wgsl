@@ -3,7 +3,8 @@
 // dy [R,O], w [S,O,I], index [R] u32 (selected rows only), mask, dx [R,I].
 // Workgroup: 64 elements of dx x 4 parts of the outputs, four of which are loaded together. Linear grid folded to two
 // dimensions.
-// Deterministic: one invocation sums each part, in ascending order of the outputs, and the parts are added in order.
+// Deterministic: one invocation sums each part, by place modulo four in ascending order, then these four; the parts are added
+// in a fixed order.
 
 //#import rows
 

@@ -3,7 +3,7 @@
 //
 // image [S,C,H,W], p [R,1+K^2] = (alpha, a); e, y, inverse, dy [R,C,H,W], index [R] u32 (selected rows only);
 // dp [R,1+K^2]. Outside the image x = 0 and e = 1.
-// Workgroup: 256 invocations for one row: up to 256 places of the window x slices, which take every so-manieth line. Tiles of
+// Workgroup: 256 invocations for one row: up to 256 places of the window x slices, which share the lines. Tiles of
 // TILE_HEIGHT x TILE_WIDTH pixels are brought to workgroup memory, (g, y) of each and (e, x) with a border. Grid: rows (linear,
 // folded).
 // Deterministic: an invocation sums its lines in order, channel by channel; slices are added in order, and the sum over q by a

@@ -276,8 +276,9 @@ fn main(
                 weights = vec4<f32>(a3[w.x], a3[w.y], a3[w.z], a3[w.w]);
             }
             let values = vec4<f32>(x[of_x.x], x[of_x.y], x[of_x.z], x[of_x.w]);
-            let e = values - vec4<f32>(sh_images[t.x], sh_images[t.y], sh_images[t.z], sh_images[t.w]);
-            sum += dot(select(vec4<f32>(), weights * e, next < vec4<u32>(pixels)), e);
+            let off = values - vec4<f32>(sh_images[t.x], sh_images[t.y], sh_images[t.z], sh_images[t.w]);
+            let e = select(vec4<f32>(), off, next < vec4<u32>(pixels));
+            sum += dot(weights * e, e);
         }
         // The next channel overwrites what other lanes may still be reading.
         workgroupBarrier();

@@ -1,7 +1,7 @@
-// y_k[i] = sum over p of x_k[p,i], for up to seven tensors k: the second stage of as many weight gradients
+// y_k[i] = sum over p of x_k[p,i], for up to seven tensors k: as the second stage of as many weight gradients
 //
 // x_k [P_k, n_k], partial sums; y_k [n_k], parts of one buffer.
-// Workgroup: 16 neighbouring elements of one tensor x 16 slices, each of which takes every 16th part, eight loaded together.
+// Workgroup: 16 neighbouring elements of one tensor x 16 slices, each of which takes every 16th part, four loaded together.
 // Grid: the workgroups of all tensors, one after the other (linear, folded).
 // Deterministic: one invocation sums each slice, by place modulo four in ascending order, then these four; the slices are added
 // in ascending order.
@@ -124,11 +124,8 @@ fn main(
     let near = min(i, own.length - 1u);
     let slice = lane / ELEMENTS;
     var sums = vec4<f32>();
-    for (var p = slice; p < own.parts; p += 8u * SLICES) {
-        let first = four(k, own, p, near);
-        let second = four(k, own, p + 4u * SLICES, near);
-        sums += first;
-        sums += second;
+    for (var p = slice; p < own.parts; p += 4u * SLICES) {
+        sums += four(k, own, p, near);
     }
     var sum = (sums.x + sums.y) + (sums.z + sums.w);
     sh_sums[lane] = sum;

@@ -3,8 +3,7 @@
 // sum[b,c,p] = sum over s, ky, kx of weight(s, c, 3 ky + kx) source[b, s, STRIDE p + (ky,kx) - PAD], zero outside
 //
 // Pixels are numbered in blocks of 4 neighbours of a row, rows and images in ascending order; a workgroup takes 32 of
-// these blocks for LANES / 32 groups of channels. What is not there is loaded from the nearest place that is, and then zero:
-// loads in a branch would wait for each other. Rows count with the padding that they need: image b begins at padded row
+// these blocks for LANES / 32 groups of channels. Rows count with the padding that they need: image b begins at padded row
 // b IMAGE_ROWS, so the rows of a tile are consecutive whether or not it crosses from one image to the next. DEPTH source
 // channels at a time are brought to workgroup memory, the padded rows as vec4s (an invocation's pixels and those beside
 // them are then two loads, three with stride 2) and the weights as one vec4 for 4 channels, the same for a whole warp.
@@ -12,13 +11,7 @@
 // Depends on the importing file for
 //   Element: f32 or f16, what the rows are in workgroup memory. Each invocation loads its own pixels, and a warp moves half
 //   as many bytes with f16. Weights stay f32: one load serves the whole warp, and not to convert them is cheaper.
-//   fn packed(v: vec4<f32>) -> vec4<Element>   four pixels as they are kept
-//   shared/folded_norm.wgsl
-//   fn pixels(i: vec4<u32>, c: mat4x4<f32>) -> vec4<f32>   elements i of the source [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
-//   fn coefficients_of(s: u32) -> vec4<f32> what a pixel of source channel s is computed with
-//   WRITES: bool                            whether the source is written as it is loaded; STRIDE = PAD = 1
-//   fn keep(i: u32, value: f32)             writes pixel i of the source, called once for each
-//   fn weight(s: u32, c: u32, tap: u32) -> f32
+//   shared/conv_stage.wgsl, and for what that depends on
 //   fn results(i: vec4<u32>, c: u32, sums: vec4<f32>) -> Results   of the sums at elements i of the result
 //   [B,CHANNELS,HEIGHT,WIDTH], of channel c
 //   fn store(i: u32, value: f32)            stores element i of the result
@@ -81,56 +74,6 @@ fn place(block: u32) -> Place {
 
 fn padded_row(at: Place) -> u32 {
     return at.b * IMAGE_ROWS + at.y * STRIDE;
-}
-
-// Four neighbouring columns of a padded row: where they are in the first channel of the source, and which are there.
-struct Columns {
-    i: vec4<u32>,
-    there: vec4<bool>,
-}
-
-fn columns(row: u32, column: u32, last_image: u32) -> Columns {
-    // The last block may be followed by rows of no image.
-    let b = min(row / IMAGE_ROWS, last_image);
-    let y = i32(row % IMAGE_ROWS) - i32(PAD);
-    let near_y = clamp(y, 0, i32(SOURCE_HEIGHT) - 1);
-    let x = vec4<i32>(i32(column) - i32(PAD)) + vec4<i32>(0, 1, 2, 3);
-    let near_x = clamp(x, vec4<i32>(0), vec4<i32>(i32(SOURCE_WIDTH) - 1));
-    let start = (b * SOURCES * SOURCE_HEIGHT + u32(near_y)) * SOURCE_WIDTH;
-    let is_row = y == near_y && row / IMAGE_ROWS <= last_image;
-    return Columns(start + vec4<u32>(near_x), (x == near_x) & vec4<bool>(is_row));
-}
-
-// Columns of source channel s.
-fn brought(at: Columns, s: u32) -> vec4<f32> {
-    let v = pixels(at.i + s * SOURCE_HEIGHT * SOURCE_WIDTH, alike(coefficients_of(s)));
-    return select(vec4<f32>(), v, at.there);
-}
-
-fn keep_columns(d: u32, e: u32, v: vec4<f32>) {
-    sh_rows[d * PATCH + e] = packed(v);
-}
-
-// Weights of four channels: e counts taps, source channels from `begin` on and quads of channels from `first` on. Those of
-// channels that are not there meet what is not stored.
-fn four_weights(begin: u32, first: u32, e: u32) -> vec4<f32> {
-    let tap = e % 9u;
-    let s = min(begin + e / 9u % DEPTH, SOURCES - 1u);
-    let c = min(vec4<u32>(first + e / (9u * DEPTH) * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(CHANNELS - 1u));
-    return vec4<f32>(weight(s, c.x, tap), weight(s, c.y, tap), weight(s, c.z, tap), weight(s, c.w, tap));
-}
-
-fn keep_weights(quads: u32, e: u32, weights: vec4<f32>) {
-    sh_weights[e % (9u * DEPTH) * quads + e / (9u * DEPTH)] = weights;
-}
-
-// Those of the columns of source channel s that are this workgroup's to write are written.
-fn write_source(at: Columns, own: vec4<bool>, s: u32, v: vec4<f32>) {
-    let i = at.i + s * SOURCE_HEIGHT * SOURCE_WIDTH;
-    if own.x { keep(i.x, v.x); }
-    if own.y { keep(i.y, v.y); }
-    if own.z { keep(i.z, v.z); }
-    if own.w { keep(i.w, v.w); }
 }
 
 // Computes and stores what is an invocation's. `tile` and `group` (of channels) are the workgroup's, `blocks` counts those of
@@ -307,45 +250,22 @@ fn tile_sums(tile: u32, group: u32, lane: u32, blocks: u32) -> Tile {
 
     var low = array<vec4<f32>, 4>();
     var high = array<vec4<f32>, 4>();
+    let share = share_of(Area(first_row, rows, last.b, tile, group, first, quads), lane);
+    var stage: Stage;
+    if PREFETCH {
+        stage = fetched(share, 0u);
+    }
     for (var begin = 0u; begin < SOURCES; begin += DEPTH) {
         let depth = min(DEPTH, SOURCES - begin);
-        for (var e = lane; e < rows * ROW_VECS; e += LANES) {
-            let row = first_row + e / ROW_VECS;
-            let vec = e % ROW_VECS;
-            let places = columns(row, vec * 4u, last.b);
-            var own = vec4<bool>();
-            if WRITES && group == 0u {
-                // One column to the left of a block, and three of it.
-                let block = (row / IMAGE_ROWS * HEIGHT + row % IMAGE_ROWS - PAD) * ROW_BLOCKS + vec;
-                let blocks_of = vec4<u32>(block - 1u, block, block, block);
-                own = places.there & (blocks_of / vec4<u32>(TILE) == vec4<u32>(tile));
-            }
-            // Four channels are loaded together; past the last that is, in vain.
-            for (var d = 0u; d < depth; d += 4u) {
-                let end = depth - 1u;
-                let v0 = brought(places, begin + d);
-                let v1 = brought(places, begin + min(d + 1u, end));
-                let v2 = brought(places, begin + min(d + 2u, end));
-                let v3 = brought(places, begin + min(d + 3u, end));
-                keep_columns(d, e, v0);
-                if d + 1u < depth { keep_columns(d + 1u, e, v1); }
-                if d + 2u < depth { keep_columns(d + 2u, e, v2); }
-                if d + 3u < depth { keep_columns(d + 3u, e, v3); }
-                if WRITES {
-                    write_source(places, own, begin + d, v0);
-                    if d + 1u < depth { write_source(places, own, begin + d + 1u, v1); }
-                    if d + 2u < depth { write_source(places, own, begin + d + 2u, v2); }
-                    if d + 3u < depth { write_source(places, own, begin + d + 3u, v3); }
-                }
-            }
+        if !PREFETCH {
+            stage = fetched(share, begin);
         }
-        for (var e = lane; e < DEPTH * 9u * quads; e += 2u * LANES) {
-            let w0 = four_weights(begin, first, e);
-            let w1 = four_weights(begin, first, e + LANES);
-            keep_weights(quads, e, w0);
-            if e + LANES < DEPTH * 9u * quads { keep_weights(quads, e + LANES, w1); }
-        }
+        keep_stage(share, begin, stage);
         workgroupBarrier();
+        // The next stage is on its way while this one is computed.
+        if PREFETCH && begin + DEPTH < SOURCES {
+            stage = fetched(share, begin + DEPTH);
+        }
         for (var d = 0u; d < depth; d += 1u) {
             for (var ky = 0u; ky < 3u; ky += 1u) {
                 let vec = d * PATCH + own + ky * ROW_VECS;

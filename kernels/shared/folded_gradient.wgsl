@@ -24,13 +24,27 @@ fn of_channels(s: vec4<u32>) -> mat4x4<f32> {
     return of_each(coefficients_of(s.x), coefficients_of(s.y), coefficients_of(s.z), coefficients_of(s.w));
 }
 
-// Pixels i of dy, with their coefficients.
-fn pixels(i: vec4<u32>, c: mat4x4<f32>) -> vec4<f32> {
-    let dy = vec4<f32>(source[i.x], source[i.y], source[i.z], source[i.w]);
+// What pixels of dy are computed from, as it was loaded.
+struct Loaded {
+    dy: vec4<f32>,
+    x: vec4<f32>,
+}
+
+// For pixels i.
+fn loaded(i: vec4<u32>) -> Loaded {
+    var x = vec4<f32>();
     if FOLDED {
-        return normalised_gradient(dy, vec4<f32>(before[i.x], before[i.y], before[i.z], before[i.w]), c);
+        x = vec4<f32>(before[i.x], before[i.y], before[i.z], before[i.w]);
     }
-    return dy;
+    return Loaded(vec4<f32>(source[i.x], source[i.y], source[i.z], source[i.w]), x);
+}
+
+// Pixels of dy, with their coefficients.
+fn computed(pixels: Loaded, c: mat4x4<f32>) -> vec4<f32> {
+    if FOLDED {
+        return normalised_gradient(pixels.dy, pixels.x, c);
+    }
+    return pixels.dy;
 }
 
 // What a pixel of channel c of a folded mask is computed with.

@@ -21,17 +21,28 @@ fn of_channels(s: vec4<u32>) -> mat4x4<f32> {
     return of_each(coefficients_of(s.x), coefficients_of(s.y), coefficients_of(s.z), coefficients_of(s.w));
 }
 
-// Pixels i, with their coefficients.
-fn pixels(i: vec4<u32>, c: mat4x4<f32>) -> vec4<f32> {
-    var x = vec4<f32>(source[i.x], source[i.y], source[i.z], source[i.w]);
+// What pixels are computed from, as it was loaded.
+struct Loaded {
+    x: vec4<f32>,
+    added: vec4<f32>,
+}
+
+// For pixels i.
+fn loaded(i: vec4<u32>) -> Loaded {
     var added = vec4<f32>();
     if RESIDUAL {
         added = vec4<f32>(residual[i.x], residual[i.y], residual[i.z], residual[i.w]);
     }
+    return Loaded(vec4<f32>(source[i.x], source[i.y], source[i.z], source[i.w]), added);
+}
+
+// Pixels, with their coefficients.
+fn computed(pixels: Loaded, c: mat4x4<f32>) -> vec4<f32> {
+    var x = pixels.x;
     if FOLDED {
         x = normalised(x, c);
     }
-    x += added;
+    x += pixels.added;
     if RECTIFY {
         x = rectified(x);
     }

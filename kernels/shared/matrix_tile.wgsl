@@ -170,7 +170,8 @@ fn sum_channels(channel: u32, tile: u32, positions: u32, lane: u32) {
                 first += plain;
                 count += dot(select(vec4<f32>(), vec4<f32>(1.0), there), vec4<f32>(1.0));
             } else {
-                first += dot(v, xhat(select(vec4<u32>(), i, there), channel + c));
+                let terms = v * xhat(select(vec4<u32>(), i, there), channel + c);
+                first += dot(select(vec4<f32>(), terms, there), vec4<f32>(1.0));
                 second += plain;
             }
         }

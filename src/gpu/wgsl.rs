@@ -105,6 +105,7 @@ shared![
     "channel_stats",
     "channel_sums",
     "channel_values",
+    "conv_stage",
     "conv_tile",
     "folded_gradient",
     "folded_norm",

@@ -24,7 +24,7 @@ mod timing;
 pub use engine::{Engine, EngineError, PlanId};
 pub use error::TapeError;
 pub use op::{ConvSpec, Extreme, Op, Padding, Rows};
-pub use ops::AdamSpec;
+pub use ops::{AdamSpec, LARGEST_WINDOW};
 pub use program::{Call, Operand, Place, Program, Storage};
 pub use record::{Tape, Var};
 pub use store::{ALIGNMENT, Arena, Persistent, PersistentId, Store};

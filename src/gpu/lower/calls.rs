@@ -351,16 +351,20 @@ fn morpho(lowered: &mut Lowered, launch: Launch, kernel: usize, rows: Rows, call
     }
 }
 
-/// The largest tile of an image that fits into workgroup memory of morpho_grad_weights with its border, whole rows if possible.
+/// The tile of an image that takes morpho_grad_weights the least, by what it brings with its border and what each place of the
+/// window sums; with the border it fits into workgroup memory, as a pixel with the border of the largest window does.
 fn window_tile(kernel: usize, height: usize, width: usize) -> [(&'static str, usize); 6] {
     let bordered = |rows: usize, columns: usize| (rows + kernel - 1) * (columns + kernel - 1);
     // Two pairs of numbers, beside a sum for each invocation.
     let fits =
         |rows: usize, columns: usize| 8 * (rows * columns + bordered(rows, columns)) + 4 * 256 <= WORKGROUP_BYTES;
-    let columns = (1..=width).rev().find(|&columns| fits(1, columns)).unwrap_or(1);
-    let most = (1..=height).rev().find(|&rows| fits(rows, columns)).unwrap_or(1);
-    // As few tiles, but of the same height.
-    let rows = height.div_ceil(height.div_ceil(most));
+    let slices = (256 / (kernel * kernel)).max(1);
+    let even = |extent: usize| (1..=extent).map(move |tiles| extent.div_ceil(tiles));
+    let tiles = |rows: usize, columns: usize| height.div_ceil(rows) * width.div_ceil(columns);
+    let cost = |rows: usize, columns: usize| bordered(rows, columns) + 8 * rows.div_ceil(slices) * columns;
+    let all = even(width).flat_map(|columns| even(height).map(move |rows| (rows, columns)));
+    let (rows, columns) =
+        all.filter(|&(r, c)| fits(r, c)).min_by_key(|&(r, c)| tiles(r, c) * cost(r, c)).unwrap_or((1, 1));
     [
         ("HEIGHT", height),
         ("WIDTH", width),
@@ -369,4 +373,23 @@ fn window_tile(kernel: usize, height: usize, width: usize) -> [(&'static str, us
         ("TILE_LEN", rows * columns),
         ("BORDERED_LEN", bordered(rows, columns)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::LARGEST_WINDOW;
+
+    #[test]
+    fn tiles_of_morphology_fit_into_workgroup_memory() {
+        let sizes = [(28, 28), (1, 1), (5, 300), (256, 256), (64, 48)];
+        for (kernel, (height, width)) in [1, 7, 17, LARGEST_WINDOW].into_iter().flat_map(|k| sizes.map(|s| (k, s))) {
+            let tile = window_tile(kernel, height, width);
+            let [_, _, (_, rows), (_, columns), (_, len), (_, bordered)] = tile;
+            assert!(8 * (len + bordered) + 1024 <= WORKGROUP_BYTES, "{kernel}: {tile:?}");
+            assert!(rows <= height && columns <= width && len == rows * columns, "{kernel}: {tile:?}");
+            // Few pixels are brought for each that is summed, where the window leaves room for that.
+            assert!(kernel > 7 || bordered <= 3 * len + kernel * kernel, "{kernel}: {tile:?}");
+        }
+    }
 }

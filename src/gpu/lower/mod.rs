@@ -106,7 +106,7 @@ enum Region {
 pub enum Fusion {
     /// None.
     Off,
-    /// What follows a result element by element is done where the result is.
+    /// What follows a result element by element is done where the result is, and sums that can wait are one launch.
     Results,
     /// And maps are normalised where they are loaded, and summed where they are computed.
     #[default]

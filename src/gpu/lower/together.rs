@@ -1,4 +1,4 @@
-//! Sums that can wait: the second stages of several weight gradients as one launch.
+//! Sums that can wait: sums of partial sums, as of weight gradients, several of them as one launch.
 
 use super::launch::Launch;
 use super::{Access, Dispatch, Lowered, workgroups};
@@ -9,8 +9,9 @@ use std::ops::Range;
 const KERNEL: &str = "sum_parts";
 /// Tensors that it has bindings for.
 const TENSORS: usize = 7;
-/// Elements of a workgroup.
+/// Elements of a workgroup, and how it slices the parts.
 const ELEMENTS: usize = 16;
+const SLICES: usize = 16;
 /// Partial sums that may wait at most: they keep their memory meanwhile, and should still be in a GPU's second cache.
 const WAITING: usize = 1 << 23;
 
@@ -44,8 +45,8 @@ pub fn unite(lowered: &mut Lowered) {
         };
         let goes_on = match &sum {
             Some(sum) => joins(sum),
-            None => !open.iter().any(|s| touches(lowered, dispatch, s)),
-        };
+            None => true,
+        } && !open.iter().any(|s| touches(lowered, dispatch, s));
         if !goes_on {
             groups.push(std::mem::take(&mut open));
         }
@@ -75,7 +76,8 @@ fn sum(lowered: &Lowered, at: usize, dispatch: &Dispatch) -> Option<Sum> {
     let Place::Persistent { arena, offset } = lowered.storages[to].place else { return None };
     let transient = lowered.storages[from].place == Place::Transient;
     let (parts, length) = (param("rows")?, param("item")?);
-    transient.then_some(Sum { at, from, parts, arena, to: offset..offset + length })
+    // With fewer parts most slices have nothing to do.
+    (transient && parts >= 2 * SLICES).then_some(Sum { at, from, parts, arena, to: offset..offset + length })
 }
 
 /// Whether a dispatch reads or writes where a sum's result will be, or what it sums.

@@ -13,6 +13,7 @@ mod pool;
 mod sample;
 
 pub use bookkeeping::AdamSpec;
+pub use morpho::LARGEST_WINDOW;
 
 use super::error::TapeError;
 use super::op::Op;

@@ -5,11 +5,15 @@ use crate::tape::op::{Op, Rows};
 use crate::tape::record::{Node, Tape, Var};
 use crate::tape::tensor::{Dtype, Shape};
 
+/// Extent at most of the windows of morphology: with their border pixels of an image must fit into the workgroup memory that
+/// every GPU has.
+pub const LARGEST_WINDOW: usize = 31;
+
 impl Tape {
     /// y(i) = sum over a window of `kernel` x `kernel` pixels q of a_q x(i+q) e^(alpha x(i+q)) / sum of a_q e^(alpha x(i+q))
     /// with x = 0 outside the image, for image `[S,C,H,W]` found by `rows` and beta `[R,1+kernel^2]` -> `[R,C,H,W]`:
     /// alpha = beta_0, a = sigmoid(beta_1.. + c), c = 5 at the centre of the window and -5 elsewhere. R may be several
-    /// dimensions.
+    /// dimensions; the window is odd, and [`LARGEST_WINDOW`] at most.
     pub fn morpho(&mut self, image: Var, beta: Var, kernel: usize, rows: Rows, index: Option<Var>) -> Var {
         let (p, shape) = self.morpho_weights("morpho", image, beta, kernel, rows, index);
         // Once for each source pixel, not for each pixel of each window.
@@ -41,6 +45,7 @@ impl Tape {
         let item: [usize; 3] = self.shape(image).tail();
         let [width] = self.shape(beta).tail();
         assert!(!kernel.is_multiple_of(2), "{op}: a window of {kernel} has no centre");
+        assert!(kernel <= LARGEST_WINDOW, "{op}: a window of {kernel}, more than {LARGEST_WINDOW}");
         assert_eq!(width, 1 + kernel * kernel, "{op}: beta {:?} for a window of {kernel}", self.shape(beta));
         self.check_rows(op, rows, self.shape(beta).rows(1), self.shape(image).rows(3), index);
         let p = self.push(Op::MorphoWeights, vec![beta], self.shape(beta).clone());

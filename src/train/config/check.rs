@@ -5,7 +5,7 @@ use crate::data::ImageSet;
 use crate::data::images::Fit;
 use crate::model::{Kind, Spec};
 use crate::nn::EncoderKind;
-use crate::tape::Padding;
+use crate::tape::{LARGEST_WINDOW, Padding};
 use crate::train::start::Init;
 use crate::warp::{self, Module, Sequence};
 
@@ -46,6 +46,10 @@ impl Config {
         }
         if self.kernel_size.is_multiple_of(2) {
             return wrong("kernel_size", &self.kernel_size, "the windows of morphology need an odd extent");
+        }
+        if self.kernel_size > LARGEST_WINDOW {
+            let problem = format!("the windows of morphology are {LARGEST_WINDOW} pixels wide at most");
+            return wrong("kernel_size", &self.kernel_size, &problem);
         }
         if self.batch_size == 0 {
             return wrong("batch_size", &self.batch_size, "a step needs at least one image");

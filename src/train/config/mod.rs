@@ -39,7 +39,7 @@ pub struct Config {
     pub sequence: String,
     /// Control points along a side of thin-plate splines.
     pub grid_size: usize,
-    /// Extent in pixels of the windows of morphology, odd.
+    /// Extent in pixels of the windows of morphology, odd, at most [`crate::tape::LARGEST_WINDOW`].
     pub kernel_size: usize,
     /// Network that reads the images.
     pub encoder: String,
@@ -197,6 +197,7 @@ mod tests {
             ("encoder=vgg", "unknown encoder 'vgg'"),
             ("grid_size=1", "from 2 to 32 control points"),
             ("kernel_size=4", "an odd extent"),
+            ("kernel_size=33", "31 pixels wide at most"),
             ("padding=mirror", "border and zeros"),
             ("fit=squash", "crop, stretch or pad"),
             ("image_size=2", "4 to 1024 pixels a side"),

@@ -169,6 +169,17 @@ fn morpho(all: &mut Vec<Case>) {
             }));
         }
     }
+    // More places than a workgroup has invocations, the largest window, and images that are brought in several tiles.
+    for (kernel, [c, h, w]) in [(17, [1, 12, 19]), (31, [1, 9, 11]), (7, [2, 40, 130]), (5, [1, 3, 300])] {
+        all.push(Case::new(format!("morpho {kernel} Own [{c}, {h}, {w}]"), move |b| {
+            let image = b.draw([2, c, h, w], |rng| rng.uniform(0.0, 1.0));
+            let beta = b.draw([2, 1 + kernel * kernel], |rng| 2.0 * rng.normal());
+            b.wrt(image);
+            b.wrt(beta);
+            let y = b.tape.morpho(image, beta, kernel, Rows::Own, None);
+            b.out("y", y);
+        }));
+    }
     all.push(Case::new("morpho Each over rows in two dimensions", |b| {
         let image = b.normal([3, 2, 7, 5]);
         let beta = b.normal([4, 3, 10]);

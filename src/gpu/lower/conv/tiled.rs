@@ -10,6 +10,8 @@ const BLOCKS: usize = 32;
 const GROUPS: usize = 4;
 /// Source channels in workgroup memory at most.
 const DEPTH: usize = 8;
+/// From so many workgroups on a large GPU has several a multiprocessor, which hide what one waits for.
+const MANY_WORKGROUPS: usize = 512;
 /// From so many invocations on, each takes 8 channels instead of 4: enough for a large GPU to hide what it waits for.
 const WIDE_INVOCATIONS: usize = 24_000;
 
@@ -56,10 +58,12 @@ pub fn convolution(spec: ConvSpec, source: &Operand, result: &Operand, variant: 
     let sums = 4 * bytes * depth * patch + 16 * summed <= WORKGROUP_BYTES;
     let weights_len = if sums { summed.max(depth * weights) } else { depth * weights };
     let splits = blocks.div_ceil(BLOCKS);
+    let few = splits * groups.div_ceil(of_workgroup) < MANY_WORKGROUPS;
     let constants = vec![
         ("LANES", BLOCKS * of_workgroup),
         ("WIDE", usize::from(wide)),
         ("DEPTH", depth),
+        ("PREFETCH", usize::from(few)),
         ("STRIDE", stride),
         ("PAD", pad),
         ("SOURCES", sources),
