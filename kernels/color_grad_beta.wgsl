@@ -42,10 +42,17 @@ fn main(
     let source = (shared_row(r, params.shared_rows) * params.channels + c) * params.pixels;
     var dw = 0.0;
     var offset = 0.0;
-    for (var p = lane; p < params.pixels; p += WG_SIZE) {
-        let g = dy[plane * params.pixels + p];
-        dw += g * image[source + p];
-        offset += g;
+    for (var p = lane; p < params.pixels; p += 4u * WG_SIZE) {
+        // Four are loaded together; past the end the last is, in vain.
+        let next = p + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+        let near = min(next, vec4<u32>(params.pixels - 1u));
+        let there = next < vec4<u32>(params.pixels);
+        let of_dy = plane * params.pixels + near;
+        let of_image = source + near;
+        let g = select(vec4<f32>(), vec4<f32>(dy[of_dy.x], dy[of_dy.y], dy[of_dy.z], dy[of_dy.w]), there);
+        let x = vec4<f32>(image[of_image.x], image[of_image.y], image[of_image.z], image[of_image.w]);
+        dw += dot(select(vec4<f32>(), g * x, there), vec4<f32>(1.0));
+        offset += dot(g, vec4<f32>(1.0));
     }
     let sum_w = workgroup_sum(lane, dw);
     let sum_o = workgroup_sum(lane, offset);

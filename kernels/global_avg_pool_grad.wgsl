@@ -1,6 +1,6 @@
-// dx[b,c] = dy[b,c] / (H W) at every pixel
+// dx[b,c] = dy[b,c] / (H W) at every pixel; with MASKED zero where the mask is not positive
 //
-// dy [B,C], dx [B,C,H,W]. One invocation an element of dx, 256 a workgroup, linear grid folded to two dimensions.
+// dy [B,C]; mask, dx [B,C,H,W]. One invocation an element of dx, 256 a workgroup, linear grid folded to two dimensions.
 // Deterministic: every element is written once.
 
 struct Params {
@@ -8,11 +8,15 @@ struct Params {
     pixels: u32,
 }
 
+override MASKED: bool = false;
+
 @group(0) @binding(0)
 var<uniform> params: Params;
 @group(0) @binding(1)
 var<storage, read> dy: array<f32>;
 @group(0) @binding(2)
+var<storage, read> mask: array<f32>;
+@group(0) @binding(3)
 var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(256)
@@ -25,5 +29,9 @@ fn main(
     if i >= params.n {
         return;
     }
-    dx[i] = dy[i / params.pixels] / f32(params.pixels);
+    var value = dy[i / params.pixels] / f32(params.pixels);
+    if MASKED {
+        value = select(0.0, value, mask[i] > 0.0);
+    }
+    dx[i] = value;
 }

@@ -1,6 +1,7 @@
-// dx[r] = w[s]^T dy[r], with s the row's partner; with MASKED zero where the mask is not positive
+// dx[r] = w[s]^T dy[r], with s the row's partner; with RESIDUAL plus a residual, with MASKED then zero where the mask is not
+// positive
 //
-// dy [R,O], w [S,O,I], index [R] u32 (selected rows only), mask, dx [R,I].
+// dy [R,O], w [S,O,I], index [R] u32 (selected rows only); residual, mask, dx [R,I].
 // Workgroup: 64 elements of dx x 4 parts of the outputs, four of which are loaded together. Linear grid folded to two
 // dimensions.
 // Deterministic: one invocation sums each part, by place modulo four in ascending order, then these four; the parts are added
@@ -15,6 +16,7 @@ struct Params {
     shared_rows: u32,
 }
 
+override RESIDUAL: bool = false;
 override MASKED: bool = false;
 
 @group(0) @binding(0)
@@ -26,8 +28,10 @@ var<storage, read> w: array<f32>;
 @group(0) @binding(3)
 var<storage, read> index: array<u32>;
 @group(0) @binding(4)
-var<storage, read> mask: array<f32>;
+var<storage, read> residual: array<f32>;
 @group(0) @binding(5)
+var<storage, read> mask: array<f32>;
+@group(0) @binding(6)
 var<storage, read_write> dx: array<f32>;
 
 const PARTS: u32 = 4u;
@@ -65,6 +69,9 @@ fn main(
         return;
     }
     var sum = (sh_sums[lane] + sh_sums[lane + 64u]) + (sh_sums[lane + 128u] + sh_sums[lane + 192u]);
+    if RESIDUAL {
+        sum += residual[at];
+    }
     if MASKED {
         sum = select(0.0, sum, mask[at] > 0.0);
     }

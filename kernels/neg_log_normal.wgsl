@@ -58,16 +58,22 @@ fn main(
     for (var first = 0u; first < params.item; first += RUN) {
         let end = min(first + RUN, params.item);
         var part = 0.0;
-        for (var i = first + lane; i < end; i += WG_SIZE) {
-            let s = sigma[deviation + i];
+        for (var i = first + lane; i < end; i += 4u * WG_SIZE) {
+            // Four are loaded together; past the end the last is, in vain.
+            let next = i + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+            let near = min(next, vec4<u32>(end - 1u));
+            let of_s = deviation + near;
+            let of_x = image + near;
+            let of_mu = mean + near;
+            let s = vec4<f32>(sigma[of_s.x], sigma[of_s.y], sigma[of_s.z], sigma[of_s.w]);
+            let means = vec4<f32>(mu[of_mu.x], mu[of_mu.y], mu[of_mu.z], mu[of_mu.w]);
+            let e = vec4<f32>(x[of_x.x], x[of_x.y], x[of_x.z], x[of_x.w]) - means;
             let v = s * s + params.min_variance;
-            let e = x[image + i] - mu[mean + i];
-            let term = e * e / v + log(v);
+            var terms = e * e / v + log(v);
             if WEIGHTED {
-                part += weights[i] * term;
-            } else {
-                part += term;
+                terms *= vec4<f32>(weights[near.x], weights[near.y], weights[near.z], weights[near.w]);
             }
+            part += dot(select(vec4<f32>(), terms, next < vec4<u32>(end)), vec4<f32>(1.0));
         }
         sum += part;
     }

@@ -45,12 +45,19 @@ fn main(
     let image = r / params.per_image * params.item;
     let target_row = shared_row(r, params.shared_rows) * params.item;
     var sum = 0.0;
-    for (var i = lane; i < params.item; i += WG_SIZE) {
-        let e = x[image + i] - t[target_row + i];
+    for (var i = lane; i < params.item; i += 4u * WG_SIZE) {
+        // Four are loaded together; past the end the last is, in vain.
+        let next = i + WG_SIZE * vec4<u32>(0u, 1u, 2u, 3u);
+        let near = min(next, vec4<u32>(params.item - 1u));
+        let of_x = image + near;
+        let of_t = target_row + near;
+        let values = vec4<f32>(x[of_x.x], x[of_x.y], x[of_x.z], x[of_x.w]);
+        let off = values - vec4<f32>(t[of_t.x], t[of_t.y], t[of_t.z], t[of_t.w]);
+        let e = select(vec4<f32>(), off, next < vec4<u32>(params.item));
         if WEIGHTED {
-            sum += weights[i] * e * e;
+            sum += dot(vec4<f32>(weights[near.x], weights[near.y], weights[near.z], weights[near.w]) * e, e);
         } else {
-            sum += e * e;
+            sum += dot(e, e);
         }
     }
     let total = workgroup_sum(lane, sum);

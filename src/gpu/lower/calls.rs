@@ -78,8 +78,8 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, besides: &Besides, 
         Op::GlobalAvgPoolGrad => {
             let [b, c, h, w] = outs[0].shape.tail();
             let n = b * c * h * w;
-            let launch = launch.param("n", n).param("pixels", h * w).read_all(ins).write_all(outs);
-            launch.invocations(lowered, n, 256);
+            let launch = launch.param("n", n).param("pixels", h * w).read_all(ins).masked(besides);
+            launch.write_all(outs).invocations(lowered, n, 256);
         }
         Op::Linear(rows) => linear::linear(lowered, rows, call, besides, variants),
         Op::LinearGradInput(rows) => linear::grad_input(lowered, rows, call, besides),
@@ -251,7 +251,7 @@ pub(super) fn lower_call(lowered: &mut Lowered, call: &Call, besides: &Besides, 
         Op::Count => {
             let counts = len(&outs[0]);
             let launch = launch.param("length", len(&ins[0])).param("counts", counts).read_all(ins).write_all(outs);
-            launch.invocations(lowered, counts, 64);
+            launch.invocations(lowered, counts, 256);
         }
         Op::Advance { images } => {
             launch.param("images", images).write_all(outs).groups(lowered, [1, 1, 1]);

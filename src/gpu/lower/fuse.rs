@@ -3,7 +3,7 @@
 //!
 //! * `Conv2dGradInput` (, `Add`) , `ReluGrad`: the gradient of a residual block
 //! * `BatchNorm` (, `Add`), `Relu`
-//! * `Linear`, `Relu`; `LinearGradInput`, `ReluGrad`
+//! * `Linear`, `Relu`; `LinearGradInput` (, `Add`) (, `ReluGrad`); `GlobalAvgPoolGrad`, `ReluGrad`
 //! * `BatchNormStats`, `RunningStats`
 //! * `Adam` of groups that lie side by side
 //! * transformations, `SquaredDistance`, see `chain.rs`
@@ -154,28 +154,27 @@ impl Fuser<'_> {
                 }
                 besides.adam = members.iter().map(|&m| self.program.calls[m].clone()).collect();
             }
-            Op::BatchNorm { .. } | Op::Linear(_) | Op::Conv2dGradInput(_) | Op::LinearGradInput(_) => {
-                let mut last = index;
-                let takes_residual = matches!(call.op, Op::BatchNorm { .. } | Op::Conv2dGradInput(_));
-                if takes_residual && let Some((next, residual)) = self.added(last) {
+            Op::BatchNorm { .. }
+            | Op::Linear(_)
+            | Op::Conv2dGradInput(_)
+            | Op::LinearGradInput(_)
+            | Op::GlobalAvgPoolGrad => {
+                if !matches!(call.op, Op::Linear(_) | Op::GlobalAvgPoolGrad)
+                    && let Some((next, residual)) = self.added(index)
+                {
                     besides.residual = Some(residual);
                     members.push(next);
-                    last = next;
+                    position = next;
                 }
-                let next = self.sole_reader(last)?;
-                let then = &self.program.calls[next];
-                let result = self.program.calls[last].outputs[0].storage;
-                match (&call.op, &then.op) {
-                    (Op::BatchNorm { .. } | Op::Linear(_), Op::Relu) => besides.rectify = true,
-                    (Op::Conv2dGradInput(_) | Op::LinearGradInput(_), Op::ReluGrad)
-                        if then.inputs[0].storage != result =>
-                    {
-                        besides.mask = Some(then.inputs[0].clone());
-                    }
-                    _ => return None,
+                if let Some(next) = self.sole_reader(position)
+                    && self.finishes(call, position, next, &mut besides)
+                {
+                    members.push(next);
+                    position = next;
+                } else if besides.residual.is_none() || !matches!(call.op, Op::LinearGradInput(_)) {
+                    // A convolution or a normalisation leaves an addition by itself to a kernel of its own.
+                    return None;
                 }
-                members.push(next);
-                position = next;
                 let late = call.inputs.iter().chain(&besides.residual);
                 if !self.may_wait(late, index, position) {
                     return None;
@@ -190,6 +189,22 @@ impl Fuser<'_> {
         }
         members.iter().for_each(|&m| self.taken[m] = true);
         Some((position, Unit { index, call: Call { outputs, ..call.clone() }, besides }))
+    }
+
+    /// Whether the call at `next` rectifies the result of the one at `last`, or masks it if `call`, which both follow, computes a
+    /// gradient; notes it down.
+    fn finishes(&self, call: &Call, last: usize, next: usize, besides: &mut Besides) -> bool {
+        let (before, then) = (&self.program.calls[last], &self.program.calls[next]);
+        match (&call.op, &then.op) {
+            (Op::BatchNorm { .. } | Op::Linear(_), Op::Relu) => besides.rectify = true,
+            (Op::Conv2dGradInput(_) | Op::LinearGradInput(_) | Op::GlobalAvgPoolGrad, Op::ReluGrad)
+                if then.inputs[0].storage != before.outputs[0].storage =>
+            {
+                besides.mask = Some(then.inputs[0].clone());
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Whether the call at `index` updates running statistics with those that `stats` computes.

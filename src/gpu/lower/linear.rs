@@ -38,13 +38,13 @@ pub(super) fn linear(lowered: &mut Lowered, rows: Rows, call: &Call, besides: &B
     launch.groups(lowered, [gx, gy, o.div_ceil(TILE[0]) as u32]);
 }
 
-/// dx = w^T dy, masked perhaps.
+/// dx = w^T dy, with a residual and masked perhaps.
 pub(super) fn grad_input(lowered: &mut Lowered, rows: Rows, call: &Call, besides: &Besides) {
     let (w, n) = (&call.inputs[1].shape, call.outputs[0].shape.len());
     let [o, i] = w.tail();
     let launch = Launch::new(call.op.name()).rows(rows).param("n", n).param("inputs", i).param("outputs", o);
     let launch = launch.param("shared_rows", w.rows(2)).read_all(&call.inputs[..2]).read_optional(call.inputs.get(2));
-    launch.masked(besides).write_all(&call.outputs).groups(lowered, workgroups(n.div_ceil(GRAD_INPUT_TILE)));
+    launch.added_and_masked(besides).write_all(&call.outputs).groups(lowered, workgroups(n.div_ceil(GRAD_INPUT_TILE)));
 }
 
 /// dw and db.

@@ -14,12 +14,20 @@ pub fn cases() -> Vec<Case> {
     norms(&mut all);
     pools(&mut all);
     for shape in MAPS {
-        all.push(Case::new(format!("global_avg_pool {shape:?}"), move |b| {
-            let x = b.normal(shape);
-            b.wrt(x);
-            let y = b.tape.global_avg_pool(x);
-            b.out("y", y);
-        }));
+        for rectified in [false, true] {
+            let name = format!("global_avg_pool {shape:?}{}", if rectified { " of a rectified map" } else { "" });
+            all.push(Case::new(name, move |b| {
+                // Away from the kink of the rectifier.
+                let x = b.draw(shape, |rng| {
+                    let v = rng.normal();
+                    v + 0.1f32.copysign(v)
+                });
+                b.wrt(x);
+                let map = if rectified { b.tape.relu(x) } else { x };
+                let y = b.tape.global_avg_pool(map);
+                b.out("y", y);
+            }));
+        }
     }
     for (shape, channels, stride) in [
         ([1, 1, 1, 1], 3, 2),
