@@ -2,8 +2,8 @@
 //
 // x [R,I], w [S,O,I], b [S,O], index [R] u32 (selected rows only), y [R,O].
 // The variant of linear that reads weights along their rows and shares them: a workgroup computes 64 outputs for up to 8 rows
-// with the same partner (1 row that is selected or has its own), an invocation one output of these rows (2 vec4 sums). 32 inputs at a time go through
-// workgroup memory, the weights transposed with an odd stride, x as vec4s over the rows.
+// with the same partner (1 row that is selected or has its own), an invocation one output of these rows (2 vec4 sums). 32 inputs
+// at a time go through workgroup memory, the weights transposed with an odd stride, x as vec4s over the rows.
 // Workgroup: 64 outputs. Grid: x, y = (partner, 8 of its rows) or selected rows (linear, folded); z = ceil(O / 64).
 // Deterministic: one invocation sums each element, in ascending order of the inputs.
 
