@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::builder::Recorded;
 use common::table::cases;
+use naga::back::{hlsl, msl};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use proteus::data::ImageSet;
@@ -193,6 +194,34 @@ fn every_variant_is_valid_and_agrees_with_lowering() {
     let all: BTreeSet<&str> = wgsl::KERNELS.iter().map(|(name, _)| *name).collect();
     assert_eq!(seen, all, "every kernel is used by some program of this test");
     println!("{} variants of {} kernels", variants.len(), all.len());
+}
+
+/// The languages of the drivers that wgpu knows, besides Vulkan's; matrix units are used through Vulkan alone.
+#[test]
+fn every_variant_has_a_translation_for_metal_and_direct3d() {
+    let mut seen = BTreeSet::new();
+    for dispatch in everything().iter().flat_map(|lowered| &lowered.dispatches) {
+        let name = format!("{} {:?}", dispatch.kernel, dispatch.constants);
+        if variant_of(dispatch.kernel).1 == MATRIX || !seen.insert(name.clone()) {
+            continue;
+        }
+        let text = wgsl::source(dispatch.kernel, &dispatch.constants, &[]).expect("a kernel");
+        let with = capabilities(dispatch.kernel);
+        let module = specialise(&text, &dispatch.constants, with).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut validator = Validator::new(ValidationFlags::all(), with);
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::ARITHMETIC);
+        let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
+        let metal = msl::Options { lang_version: (2, 4), ..Default::default() };
+        let translated = msl::write_string(&module, &info, &metal, &Default::default());
+        let (translated, _) = translated.unwrap_or_else(|e| panic!("{name} for Metal: {e}"));
+        assert!(translated.contains("kernel void"), "{name} for Metal");
+        let direct3d = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
+        let (mut translated, options) = (String::new(), Default::default());
+        let written = hlsl::Writer::new(&mut translated, &direct3d, &options).write(&module, &info, None);
+        written.unwrap_or_else(|e| panic!("{name} for Direct3D: {e}"));
+        assert!(translated.contains("[numthreads("), "{name} for Direct3D");
+    }
+    println!("{} variants", seen.len());
 }
 
 #[test]
