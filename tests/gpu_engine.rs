@@ -183,7 +183,7 @@ fn weight_gradients_that_are_summed_together_stay_apart() {
     let _alone = alone();
     let Some(mut gpu) = shared() else { return };
     let (mut tape, mut store) = (Tape::new(), Store::new());
-    let x = store.add("x", [4, 3, 28, 28], Arena::Constants);
+    let x = store.add("x", [48, 3, 28, 28], Arena::Constants);
     let x_var = tape.persistent(&store, x);
     let mut gradients = Vec::new();
     for layer in 0..9 {
