@@ -22,6 +22,7 @@ enable f16;
 
 //#import conv_stage
 //#import conv_tile
+//#import folded_channels
 //#import folded_gradient
 //#import folded_norm
 

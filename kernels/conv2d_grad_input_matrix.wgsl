@@ -19,6 +19,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
+//#import folded_channels
 //#import folded_gradient
 //#import folded_norm
 //#import matrix_unit_{UNIT}

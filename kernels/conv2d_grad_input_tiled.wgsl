@@ -19,6 +19,7 @@
 
 //#import conv_stage
 //#import conv_tile
+//#import folded_channels
 //#import folded_gradient
 //#import folded_norm
 

@@ -18,6 +18,7 @@ enable f16;
 
 //#import conv_stage
 //#import conv_tile
+//#import folded_channels
 //#import folded_norm
 //#import folded_source
 

@@ -14,6 +14,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
+//#import folded_channels
 //#import folded_norm
 //#import folded_source
 //#import matrix_unit_{UNIT}

@@ -16,6 +16,7 @@
 
 //#import conv_stage
 //#import conv_tile
+//#import folded_channels
 //#import folded_norm
 //#import folded_source
 

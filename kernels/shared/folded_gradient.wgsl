@@ -1,28 +1,14 @@
 // What the input gradient of a convolution loads and how its sums become gradients: dy as it is, or by FOLDED the gradient of
 // a normalisation, see folded_norm.wgsl; then a residual and a mask
 //
-// Depends on the importing file for
+// Depends on the importing file for shared/folded_norm.wgsl, shared/folded_channels.wgsl and
 //   source: array<f32>, before: array<f32>               [B,SOURCES,SOURCE_HEIGHT,SOURCE_WIDTH]
 //   residual: array<f32>, mask: array<f32>               [B,CHANNELS,HEIGHT,WIDTH]
-//   coefficients: array<vec4<f32>>, those of the source from params.first on, those of the mask from params.mask_first on
+//   coefficients: array<vec4<f32>>, those of the mask from params.mask_first on
 
-override FOLDED: bool = false;
 override RESIDUAL: bool = false;
 override MASKED: bool = false;
 override MASK_FOLDED: bool = false;
-
-// What a pixel of channel s of dy is computed with.
-fn coefficients_of(s: u32) -> vec4<f32> {
-    if FOLDED {
-        return coefficients[params.first + s];
-    }
-    return vec4<f32>();
-}
-
-// What pixels of channels s are computed with.
-fn of_channels(s: vec4<u32>) -> mat4x4<f32> {
-    return of_each(coefficients_of(s.x), coefficients_of(s.y), coefficients_of(s.z), coefficients_of(s.w));
-}
 
 // What pixels of dy are computed from, as it was loaded.
 struct Loaded {

@@ -107,6 +107,7 @@ shared![
     "channel_values",
     "conv_stage",
     "conv_tile",
+    "folded_channels",
     "folded_gradient",
     "folded_norm",
     "folded_operands",

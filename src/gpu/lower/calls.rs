@@ -359,10 +359,16 @@ fn window_tile(kernel: usize, height: usize, width: usize) -> [(&'static str, us
     let fits =
         |rows: usize, columns: usize| 8 * (rows * columns + bordered(rows, columns)) + 4 * 256 <= WORKGROUP_BYTES;
     let slices = (256 / (kernel * kernel)).max(1);
-    let even = |extent: usize| (1..=extent).map(move |tiles| extent.div_ceil(tiles));
+    // Extents of which as many are needed as of no smaller one.
+    let even = |extent: usize| {
+        let mut extents: Vec<usize> = (1..=extent).map(|tiles| extent.div_ceil(tiles)).collect();
+        extents.dedup();
+        extents
+    };
     let tiles = |rows: usize, columns: usize| height.div_ceil(rows) * width.div_ceil(columns);
     let cost = |rows: usize, columns: usize| bordered(rows, columns) + 8 * rows.div_ceil(slices) * columns;
-    let all = even(width).flat_map(|columns| even(height).map(move |rows| (rows, columns)));
+    let (columns, rows) = (even(width), even(height));
+    let all = columns.iter().flat_map(|&columns| rows.iter().map(move |&rows| (rows, columns)));
     let (rows, columns) =
         all.filter(|&(r, c)| fits(r, c)).min_by_key(|&(r, c)| tiles(r, c) * cost(r, c)).unwrap_or((1, 1));
     [
